@@ -39,6 +39,14 @@ enum Benchmark {
             return UInt64(segment.window)
         }
         measure("sum of 1,440 bytes", 1_000_000) { _ in InternetChecksum.sum(span.extracting(0..<1440)) }
+        measure("option block of timestamps and DSS") { index in
+            var options = OptionBlock()
+            options.append(TCPTimestamps(value: UInt32(truncatingIfNeeded: index), echo: 2))
+            var signal = signal
+            signal.dataAck = .eight(UInt64(index))
+            options.append(signal)
+            return UInt64(options.count)
+        }
         var bytes = [UInt8](repeating: 0, count: 2000)
         var mutable = bytes.mutableSpan
         var raw = unsafe mutable.mutableBytes
