@@ -56,7 +56,9 @@ extension WireFuzzer {
             let length = random.chance(0.85) ? lengths[below(16)] : edge()
             options += [kind, length]
             var contents = randomBytes(max(0, min(Int(length), 40) - 2))
-            if kind == 30, !contents.isEmpty, random.chance(0.8) { contents[0] = UInt8(below(9)) << 4 | contents[0] & 15 }
+            if kind == 30, !contents.isEmpty, random.chance(0.8) {
+                contents[0] = UInt8(below(9)) << 4 | contents[0] & 15
+            }
             options += contents
         }
         options = Array(options.prefix(40))
