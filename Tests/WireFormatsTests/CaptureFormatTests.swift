@@ -126,6 +126,20 @@ import TransportValues
         let packetBlock: [UInt8] =
             [0, 0, 0, 6, 0, 0, 0, 32] + Array(repeating: 0, count: 20) + [0, 0, 0, 32]
         #expect(throws: CaptureError.unknownInterface) { try Self.frames(file + packetBlock) }
+        // A packet longer than its block, though not than the file.
+        var described = file
+        var writer = PcapngWriter(into: &described)
+        _ = writer.addInterface(name: "a", linkType: .rawIP, into: &described)
+        for length in [1, 4, 12, 20, 0xff] as [UInt8] {
+            var long: [UInt8] = [0, 0, 0, 6, 0, 0, 0, 32] + Array(repeating: 0, count: 20) + [0, 0, 0, 32]
+            long[23] = length
+            // A well-formed block behind it, which alone would be passed over.
+            let padding: [UInt8] =
+                [0, 0, 0, 9, 0, 0, 1, 0x2c] + Array(repeating: 0, count: 288) + [0, 0, 1, 0x2c]
+            #expect(throws: CaptureError.badLength) { try Self.frames(described + long + padding) }
+            let simple: [UInt8] = [0, 0, 0, 3, 0, 0, 0, 16, 0, 0, 0, length, 0, 0, 0, 16]
+            #expect(throws: CaptureError.badLength) { try Self.frames(described + simple + padding) }
+        }
         // The two lengths of a block disagree.
         #expect(throws: CaptureError.badLength) { try Self.frames(file + [0, 0, 0, 9, 0, 0, 0, 12, 0, 0, 0, 16]) }
         #expect(throws: CaptureError.badLength) { try Self.frames(file + [0, 0, 0, 9, 0, 0, 0, 8, 0, 0, 0, 8]) }

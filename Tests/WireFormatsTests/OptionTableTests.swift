@@ -257,6 +257,13 @@ struct OptionCase: Sendable, CustomTestStringConvertible {
         #expect(read.ignored == OptionFaults(conflicting: 1))
     }
 
+    @Test func aSecondOfTheSecondKindIsADuplicate() throws {
+        let read = try options([30, 3, 0x51, 30, 4, 0x40, 2, 30, 4, 0x40, 3, 30, 3, 0x50, 1, 1])
+        #expect(read.multipath.other == .priority(MPPriority(backup: true)))
+        #expect(read.multipath.second == .removeAddress(RemoveAddress(AddressID(2))))
+        #expect(read.ignored == OptionFaults(duplicate: 2))
+    }
+
     @Test func versionZeroCapableStandsBesideASignal() throws {
         let keys = Array(repeating: 7 as UInt8, count: 16)
         let signal: [UInt8] = [30, 16, 0x20, 0x04] + Array(repeating: 3, count: 12)
