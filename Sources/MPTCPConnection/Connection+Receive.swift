@@ -23,6 +23,8 @@ extension Connection {
         var usable = outcome.isAccepted
         if !wasSynchronized, contexts[index].tcp.isSynchronized {
             usable = establish(index, segment, now: now, counters: &counters) && usable
+            // No DATA_ACK has come yet: the window counts from the first byte.
+            if !contexts[index].isJoin { send.widen(to: 1 + Int64(outcome.window), window: outcome.window) }
         } else if usable {
             usable = verifyRepeatedJoin(index, segment, counters: &counters)
             noteFourthAck(index, segment)

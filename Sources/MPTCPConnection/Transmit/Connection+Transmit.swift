@@ -188,7 +188,7 @@ extension Connection {
         if room <= 0 { return 0 }
         let segment = contexts[index].tcp.segmentPayloadLimit(multipathOptionBytes: optionBytes)
         let length = min(work.available, room, contexts[index].tcp.maximumBurst, 65_535)
-        if length >= segment { return length / segment * segment == 0 ? length : wholeSegments(length, segment, work) }
+        if length >= segment { return wholeSegments(length, segment, work) }
         let isTail = work.isReinjection || work.start + Int64(length) == send.end
         if isTail, length == work.available {
             //= RFC 9293 §3.7.4 Nagle: a small segment waits while data is unacknowledged
