@@ -65,8 +65,10 @@ let package = Package(
                 "TransportPolicies", "TransportValues", "CLinux", arguments, logging,
             ],
             swiftSettings: settings),
+        .executableTarget(
+            name: "Fuzz", dependencies: ["WireFormats", "TransportValues"], path: "Fuzz", swiftSettings: settings),
         tests("TransportValuesTests", ["TransportValues"]),
-        tests("WireFormatsTests", ["WireFormats", "MPTCPConnection", "TransportValues"]),
+        tests("WireFormatsTests", ["WireFormats", "MPTCPConnection", "TransportValues", "Fuzz"]),
         tests("TransportPoliciesTests", ["TransportPolicies", "TransportValues"]),
         tests("TCPSubflowTests", ["TCPSubflow", "WireFormats", "TransportPolicies", "TransportValues"]),
         tests(
