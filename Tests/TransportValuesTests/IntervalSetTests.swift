@@ -11,7 +11,8 @@ import TransportValues
             let low = Int64(random.next() % 190)
             let range = low..<min(200, low + Int64(random.next() % 12))
             if random.chance(0.6) {
-                #expect(set.insert(range))
+                let taken = set.insert(range)
+                #expect(taken)
                 for offset in range { bitmap[Int(offset)] = true }
             } else {
                 set.remove(range)
@@ -41,11 +42,16 @@ import TransportValues
 
     @Test func aLimitRefusesWithoutChange() {
         var set = IntervalSet()
-        for index in 0..<4 { #expect(set.insert(Int64(index * 10)..<Int64(index * 10 + 2), limit: 4)) }
+        for index in 0..<4 {
+            let taken = set.insert(Int64(index * 10)..<Int64(index * 10 + 2), limit: 4)
+            #expect(taken)
+        }
         let before = set
-        #expect(!set.insert(100..<101, limit: 4))
+        let taken = set.insert(100..<101, limit: 4)
+        #expect(!taken)
         #expect(set == before)
-        #expect(set.insert(2..<10, limit: 4), "what merges needs no room")
+        let merged = set.insert(2..<10, limit: 4)
+        #expect(merged, "what merges needs no room")
         #expect(set.ranges.count == 3)
     }
 
