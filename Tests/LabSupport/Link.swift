@@ -76,6 +76,11 @@ public final class Link {
         emulator?.kill(SIGKILL)
     }
 
+    func freeze() throws {
+        guard let emulator else { throw LabError("only an emulated link can be frozen") }
+        emulator.kill(SIGSTOP)
+    }
+
     private static func configure(
         _ space: Namespace, _ device: String, _ addresses: [String], _ megabits: Int?
     ) throws {

@@ -5,6 +5,7 @@ public struct TransferFile: Sendable {
     public let path: String
     public let count: Int
     public let sha256: String
+    public static let emptySHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
     /// The same seed makes the same bytes (xorshift64*, which no compressing middlebox shrinks).
     public init(bytes count: Int, seed: UInt64, at path: String) throws {

@@ -115,6 +115,12 @@ public final class TwoLinkLab {
 
     // MARK: Faults
 
+    /// Stops an emulated link: its devices stay up, and nothing passes any more.
+    public func freezeEmulator(_ index: Int) throws {
+        guard let link = links[index - 1] else { throw LabError("no link \(index)") }
+        try link.freeze()
+    }
+
     /// Cuts an emulated link: both its devices vanish.
     public func dropEmulator(_ index: Int) {
         links[index - 1] = nil

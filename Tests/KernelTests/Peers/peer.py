@@ -156,6 +156,8 @@ class Transfer:
         try:
             for chunk in self.chunks():
                 self.send_all(chunk)
+            # A kernel whose side is closed refuses joins from then on (its state is no longer ESTABLISHED).
+            time.sleep(self.options.hold)
             self.connection.shutdown(socket.SHUT_WR)
         except OSError as error:
             self.fail("send", error)
@@ -279,6 +281,7 @@ def main():
     parser.add_argument("--congestion", default="cubic")
     parser.add_argument("--receive-buffer", type=int, default=0)
     parser.add_argument("--pause", type=float, default=0, help="seconds before each read")
+    parser.add_argument("--hold", type=float, default=0, help="seconds between the last byte sent and the end")
     parser.add_argument("--timeout", type=float, default=60, help="seconds without progress that are an error")
     options = parser.parse_args()
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
