@@ -31,6 +31,8 @@ extension Connection {
             return receiveAfterFallback(index, segment, outcome, packet: packet, now: now)
         }
         if let range = outcome.payload {
+            // A mapping that can't be used is no lost option: the bytes are not kept, and no fallback follows.
+            if mapping == nil, options.signal?.mapping != nil { return }
             let start = segment.payloadOffset + outcome.payloadSkip
             let bytes = packet.extracting(start..<start + Int(range.upperBound - range.lowerBound))
             receivePayload(index, range, bytes, mapping, now: now, counters: &counters)
