@@ -137,6 +137,9 @@ public struct Subflow: ~Copyable {
         return false
     }
 
+    /// Sent records in the queue, for reports of memory.
+    public var recordCount: Int { sent.records.count }
+
     /// Calls `body` with each mapped piece that the peer has not acknowledged cumulatively on this subflow, oldest
     /// first: connection-level offset and length in bytes.
     public borrowing func forEachUnacknowledged(_ body: (Int64, Int) -> Void) {

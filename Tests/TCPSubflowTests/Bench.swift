@@ -18,7 +18,6 @@ final class Bench {
     /// Timestamp of the peer; nil: none in its segments.
     var peerClock: UInt32?
     var multipath = OptionBlock()
-    private var packet = [UInt8](repeating: 0, count: 256)
 
     static func configuration(segment: Int = 1_460, timestamps: Bool = false) -> SubflowConfiguration {
         var configuration = SubflowConfiguration(maximumSegmentSize: segment)
@@ -61,6 +60,8 @@ final class Bench {
         if let clock { options.append(TCPTimestamps(value: clock, echo: 0)) }
         _ = bench.give([.syn, .ack], 0, ack: 1, options: options)
         _ = bench.drain()
+        // The SYN/ACK's window was not scaled; this one is.
+        _ = bench.acknowledge(1)
         bench.flow.acknowledging.quick = 0
         return bench
     }
@@ -126,7 +127,7 @@ final class Bench {
     /// Payload of the peer that is stored if it may be.
     @discardableResult
     func payload(_ range: Range<Int64>, flags: TCPFlags = .ack) -> SegmentOutcome {
-        let outcome = give(flags, range.lowerBound, ack: flow.sendNext, payload: range.count)
+        let outcome = give(flags, range.lowerBound, ack: flow.sendUnacknowledged, payload: range.count)
         if let accepted = outcome.payload { _ = flow.store(accepted, now: now) }
         return outcome
     }
@@ -140,6 +141,7 @@ final class Bench {
     }
 
     func emit(_ emission: Subflow.Emission) -> TCPSegment {
+        var packet = [UInt8](repeating: 0, count: 256)
         var span = packet.mutableSpan
         var raw = unsafe span.mutableBytes
         let header = flow.emit(
@@ -190,6 +192,12 @@ final class Bench {
         }
         return segments
     }
+
+    func pathMTU(_ payload: Int, quoting offset: Int64) -> Bool {
+        flow.pathMTUChanged(payload, embeddedSequence: initial.advanced(by: offset), now: now)
+    }
+
+    func permitsReuse(_ syn: TCPSegment) -> Bool { flow.permitsReuse(by: syn) }
 
     func offset(_ segment: TCPSegment) -> Int64 { segment.sequence.offset(from: initial, near: flow.sendUnacknowledged) }
     func acked(_ segment: TCPSegment) -> Int64 {

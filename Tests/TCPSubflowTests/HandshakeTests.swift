@@ -1,4 +1,5 @@
 import Testing
+import TransportPolicies
 import TransportValues
 import WireFormats
 
@@ -14,7 +15,8 @@ import WireFormats
         #expect(syn.options.maximumSegmentSize == 1_460)
         #expect(syn.options.windowScale == 7)
         #expect(syn.options.sackPermitted)
-        #expect(syn.options.timestamps?.value == 5_000 + 77)
+        let stamp = try #require(syn.options.timestamps)
+        #expect(stamp.value == 5_077)
         //= RFC 7323 §2.2: the window in a SYN is not scaled
         #expect(syn.window == 65_535)
         #expect(bench.step() == nil)
@@ -31,7 +33,7 @@ import WireFormats
         #expect(third.sequence == SequenceNumber(1_001))
         #expect(third.acknowledgment == SequenceNumber(500_001))
         #expect(third.options.timestamps == TCPTimestamps(value: 5_030 + 77, echo: 900))
-        #expect(third.window == 100_000 >> 7)
+        #expect(Int(third.window) == 100_000 >> 7)
         #expect(bench.step() == nil)
         //= RFC 6691 §2: MSS less the options in use
         #expect(bench.flow.maximumSegmentSize == 1_388)
@@ -92,7 +94,7 @@ import WireFormats
         _ = bench.drain()
         _ = bench.give([.syn, .ack], 0, ack: 1, options: Bench.synOptions())
         _ = bench.drain()
-        #expect(!bench.flow.roundTrip.hasSample)
+        #expect(bench.flow.roundTrip.hasSample == false)
         _ = bench.write(100)
         #expect(bench.flow.nextDeadline == bench.now + .seconds(3 as Int64))
         #expect(bench.flow.congestionWindow == 14_600)

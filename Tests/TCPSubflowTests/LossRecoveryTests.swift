@@ -47,7 +47,7 @@ private func at(_ index: Int) -> Int64 { 1 + Int64(index) * segment }
         bench.wait(.milliseconds(20))
         let end = bench.acknowledge(at(10))
         #expect(end.newlyAcknowledged == 14_600)
-        #expect(!bench.flow.isInRecovery)
+        #expect(bench.flow.isInRecovery == false)
         #expect(bench.flow.congestionWindow == 7_300)
         #expect(bench.flow.inFlight == 0)
         #expect(bench.flow.nextDeadline == .distantFuture)
@@ -74,7 +74,7 @@ private func at(_ index: Int) -> Int64 { 1 + Int64(index) * segment }
         _ = bench.emit(.retransmit(range))
         #expect(bench.step() == nil)
         #expect(bench.acknowledge(at(10)).newlyAcknowledged == 8 * segment)
-        #expect(!bench.flow.hasUnacknowledgedData)
+        #expect(bench.flow.hasUnacknowledgedData == false)
     }
 
     @Test func aBurstOfLossesIsRepairedInOrder() throws {
@@ -93,7 +93,7 @@ private func at(_ index: Int) -> Int64 { 1 + Int64(index) * segment }
         #expect(sentAgain == [at(0), at(2), at(3), at(5)])
         _ = bench.acknowledge(at(2), sack: [at(6)..<at(10), at(4)..<at(5)])
         _ = bench.acknowledge(at(10))
-        #expect(!bench.flow.isInRecovery)
+        #expect(bench.flow.isInRecovery == false)
         #expect(bench.flow.statistics.timeouts == 0)
         #expect(bench.flow.statistics.segmentsRetransmitted == 4)
     }
@@ -118,7 +118,7 @@ private func at(_ index: Int) -> Int64 { 1 + Int64(index) * segment }
         #expect(bench.drain().map { bench.offset($0) } == [1])
         #expect(bench.acknowledge(at(10)).newlyAcknowledged == 14_600)
         #expect(bench.flow.consecutiveTimeouts == 0)
-        #expect(!bench.flow.isInRecovery)
+        #expect(bench.flow.isInRecovery == false)
     }
 
     @Test func afterATimeoutSlowStartRepairsEverything() {
@@ -139,7 +139,7 @@ private func at(_ index: Int) -> Int64 { 1 + Int64(index) * segment }
         }
         #expect(order == (0..<10).map { at($0) })
         #expect(rounds == 4)
-        #expect(!bench.flow.isInRecovery)
+        #expect(bench.flow.isInRecovery == false)
     }
 
     @Test func renegingIsNoticedAtTheTimeout() {
@@ -158,7 +158,7 @@ private func at(_ index: Int) -> Int64 { 1 + Int64(index) * segment }
         _ = bench.acknowledge(at(2))
         #expect(bench.drain().map { bench.offset($0) } == [at(2), at(3)])
         _ = bench.acknowledge(at(5))
-        #expect(!bench.flow.hasUnacknowledgedData)
+        #expect(bench.flow.hasUnacknowledgedData == false)
     }
 
     @Test func twoReorderedSegmentsCauseNoRetransmission() {
@@ -186,10 +186,10 @@ private func at(_ index: Int) -> Int64 { 1 + Int64(index) * segment }
         for _ in 0..<5 { _ = bench.acknowledge(1) }
         // A partial acknowledgement: segment 4 was lost too.
         _ = bench.acknowledge(at(4))
-        #expect(bench.flow.isInRecovery)
+        #expect(bench.flow.isInRecovery == true)
         #expect(bench.drain().map { bench.offset($0) } == [at(4)])
         _ = bench.acknowledge(at(10))
-        #expect(!bench.flow.isInRecovery)
+        #expect(bench.flow.isInRecovery == false)
         #expect(bench.flow.congestionWindow == 7_300)
         #expect(bench.flow.statistics.segmentsRetransmitted == 2)
         #expect(bench.flow.inFlight == 0)
@@ -202,7 +202,7 @@ private func at(_ index: Int) -> Int64 { 1 + Int64(index) * segment }
         for window in [1_000, 2_000, 3_000, 4_000] as [UInt16] {
             #expect(!bench.acknowledge(1, window: window).isDuplicateAcknowledgement)
         }
-        #expect(!bench.flow.isInRecovery)
+        #expect(bench.flow.isInRecovery == false)
     }
 
     @Test func theLastSegmentIsRescued() throws {
@@ -246,12 +246,15 @@ private func at(_ index: Int) -> Int64 { 1 + Int64(index) * segment }
             let start = 3 + Int64(index) * 4
             _ = bench.acknowledge(1, sack: [start..<start + 1])
         }
-        #expect(bench.flow.sent.records.count <= 64)
+        #expect(bench.flow.recordCount <= 64)
         #expect(bench.flow.statistics.sackBlocksRefused > 0)
         #expect(bench.flow.inFlight >= 0)
-        while !bench.drain().isEmpty { _ = bench.toDeadline() }
+        for _ in 0..<3 {
+            _ = bench.toDeadline()
+            _ = bench.drain()
+        }
         _ = bench.acknowledge(bench.flow.sendNext)
-        #expect(!bench.flow.hasUnacknowledgedData)
+        #expect(bench.flow.hasUnacknowledgedData == false)
     }
 
     @Test func aSpuriousTimeoutIsTakenBack() {

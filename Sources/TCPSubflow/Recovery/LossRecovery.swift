@@ -120,6 +120,8 @@ extension Subflow {
         recovery.departed = 0
         recovery.rescued = false
         recovery.retransmitFirst = true
+        // From here on it is the window that limits, whatever the application did before.
+        send.windowLimitedUntil = send.next
         sent.highestRetransmitted = send.unacknowledged
         sent.judgedEdge = send.unacknowledged
         sent.markAllLost()
