@@ -78,7 +78,7 @@ let package = Package(
         tests("NetworkSimulationTests", ["NetworkSimulation", "HostStack", "WireFormats", "TransportValues"]),
         tests("PacketBackendsTests", ["PacketBackends", "WireFormats", "TransportValues", "CLinux"]),
         tests("MPTCPSocketsTests", ["MPTCPSockets", "HostStack", "TransportValues"]),
-        .target(name: "LabSupport", dependencies: [crypto], path: "Tests/LabSupport", swiftSettings: settings),
+        .target(name: "LabSupport", path: "Tests/LabSupport", swiftSettings: settings),
         .testTarget(
             name: "KernelTests", dependencies: ["LabSupport"], exclude: ["Peers"], swiftSettings: settings),
     ]

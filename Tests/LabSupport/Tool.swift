@@ -71,7 +71,7 @@ public final class ToolRun {
 
     public func report() throws -> ToolReport { try ToolReport(contentsOf: reportPath) }
 
-    public var outputSHA256: String { TransferFile.digest(ofFile: output) ?? "no output" }
+    public var outputSHA256: String { (try? TransferFile.sha256(ofFile: output)) ?? "no output" }
     public var outputBytes: Int {
         (try? FileManager.default.attributesOfItem(atPath: output)[.size] as? Int) ?? 0
     }

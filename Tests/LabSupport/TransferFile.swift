@@ -1,4 +1,3 @@
-import Crypto
 import Foundation
 
 /// A file of pseudo-random bytes and its SHA-256.
@@ -24,15 +23,11 @@ public struct TransferFile: Sendable {
         }
         self.path = path
         self.count = count
-        self.sha256 = Self.digest(data)
+        self.sha256 = try Self.sha256(ofFile: path)
     }
 
-    /// The SHA-256 of a file that somebody else wrote, in hexadecimal; nil: no such file.
-    public static func digest(ofFile path: String) -> String? {
-        FileManager.default.contents(atPath: path).map(digest)
-    }
-
-    private static func digest(_ data: Data) -> String {
-        SHA256.hash(data: data).map { String($0 >> 4, radix: 16) + String($0 & 15, radix: 16) }.joined()
+    /// The SHA-256 of a file in hexadecimal, by coreutils.
+    public static func sha256(ofFile path: String) throws -> String {
+        String(try run(["sha256sum", "--", path]).prefix(64))
     }
 }

@@ -1,7 +1,7 @@
 import Testing
 import TransportValues
 
-@testable import TransportPolicies
+import TransportPolicies
 
 private let segment = 1_000
 

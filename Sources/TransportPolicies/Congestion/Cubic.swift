@@ -175,7 +175,7 @@ public struct Cubic: Sendable, BitwiseCopyable {
 }
 
 /// The real cube root of a number ≥ 0 (0 for anything else), to within two units in the last place.
-func cubeRoot(_ value: Double) -> Double {
+package func cubeRoot(_ value: Double) -> Double {
     guard value > 0, value.isFinite else { return 0 }
     // The exponent divided by three and the significand in 1 ..< 8 give a start within a factor of two; Newton's
     // iteration x − (x³ − v)/(3x²) then doubles the correct digits each time.
