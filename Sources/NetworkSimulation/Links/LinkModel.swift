@@ -6,18 +6,20 @@ public import TransportValues
 /// A packet waits in a drop-tail queue, takes its transmission time at the link's rate, then travels for the link's
 /// delay. The model reads no clock, so the same code runs in virtual time (``Network``) and in real time (`mptcp link`).
 /// With the same seed and the same packets at the same instants it does exactly the same.
+@safe
 public struct LinkModel: ~Copyable {
     public enum Verdict: Hashable, Sendable {
         case accepted
         case dropped(LinkDrop)
     }
 
-    private struct Transmission: BitwiseCopyable {
+    // Not private: the compiler (6.3.1) breaks users of a noncopyable type whose storage names private types.
+    struct Transmission: BitwiseCopyable {
         var end: MonotonicInstant
         var bytes: Int
     }
 
-    private struct Arrival: BitwiseCopyable {
+    struct Arrival: BitwiseCopyable {
         var slot: Int32
         var length: Int32
     }
