@@ -20,6 +20,12 @@ extension RawSpan {
         UInt64(bigEndian: unsafe unsafeLoadUnaligned(fromByteOffset: offset, as: UInt64.self))
     }
 
+    /// Two bytes in the machine's own order.
+    @inlinable @inline(always)
+    func native16(_ offset: Int) -> UInt16 {
+        unsafe unsafeLoadUnaligned(fromByteOffset: offset, as: UInt16.self)
+    }
+
     /// Eight bytes in the machine's own order, for checksums.
     @inlinable @inline(always)
     func native64(_ offset: Int) -> UInt64 {
