@@ -67,6 +67,8 @@ public enum QueueLimit: Hashable, Sendable, CustomStringConvertible, LosslessStr
 
     public var description: String {
         switch self {
+        case .bytes(let count) where count % 1_000_000 == 0: "\(count / 1_000_000)MB"
+        case .bytes(let count) where count % 1000 == 0: "\(count / 1000)kB"
         case .bytes(let count): "\(count)B"
         case .packets(let count): "\(count)p"
         case .unlimited: "unlimited"
@@ -89,7 +91,10 @@ public struct Probability: Hashable, Sendable, CustomStringConvertible, Lossless
         self.init(value)
     }
 
-    public var description: String { "\(value * 100)%" }
+    public var description: String {
+        let percent = value * 100
+        return percent == percent.rounded() ? "\(Int(percent))%" : "\(percent)%"
+    }
 }
 
 extension TimeSpan {
