@@ -39,7 +39,8 @@ public struct ScenarioOutcome: Sendable {
     public func clientCounter(_ name: String) -> UInt64 { clientCounters.first { $0.name == name }?.value ?? 0 }
     public func serverCounter(_ name: String) -> UInt64 { serverCounters.first { $0.name == name }?.value ?? 0 }
 
-    init(_ network: Network, paths: Int, end: Network.RunEnd) {
+    /// What a network of ``TwoPathScenario/makeNetwork()`` has come to so far.
+    public init(_ network: Network, paths: Int, end: Network.RunEnd) {
         self.end = end
         streams = network.streams
         time = (streams.compactMap(\.closed).max() ?? network.now) - .zero
