@@ -1,10 +1,12 @@
-import TransportValues
+package import TransportValues
 
 /// The next deadline of every connection: a binary heap that knows each connection's place.
 ///
 /// A wheel was weighed and left: a loop has to know the exact next deadline to sleep, and here it stands at the top. A
 /// deadline that moves later is not moved in the heap until it comes up, so a busy connection costs nothing.
-struct DeadlineHeap {
+package struct DeadlineHeap {
+    package init() {}
+
     private struct Entry {
         var deadline: MonotonicInstant
         var slot: Int32
@@ -13,16 +15,16 @@ struct DeadlineHeap {
     private var heap: [Entry] = []
     private var places: [Int32] = []
 
-    var next: MonotonicInstant { heap.first?.deadline ?? .distantFuture }
+    package var next: MonotonicInstant { heap.first?.deadline ?? .distantFuture }
 
     /// The slot at the top when its deadline has come.
-    func due(at now: MonotonicInstant) -> Int32? {
+    package func due(at now: MonotonicInstant) -> Int32? {
         guard let first = heap.first, first.deadline <= now else { return nil }
         return first.slot
     }
 
     /// Sets a slot's deadline: earlier at once, later only with `exact`.
-    mutating func update(_ slot: Int32, _ deadline: MonotonicInstant, exact: Bool) {
+    package mutating func update(_ slot: Int32, _ deadline: MonotonicInstant, exact: Bool) {
         while places.count <= Int(slot) { places.append(-1) }
         let place = Int(places[Int(slot)])
         if place < 0 {
@@ -40,7 +42,7 @@ struct DeadlineHeap {
         }
     }
 
-    mutating func remove(_ slot: Int32) {
+    package mutating func remove(_ slot: Int32) {
         guard Int(slot) < places.count, places[Int(slot)] >= 0 else { return }
         let place = Int(places[Int(slot)])
         places[Int(slot)] = -1

@@ -1,11 +1,16 @@
 import BasicContainers
-import TransportValues
+package import TransportValues
 
 /// Four-tuples to subflows: seeded open addressing with linear probing; deletion closes the gap, so no tombstones.
-struct FlowTable: ~Copyable {
-    struct Flow: BitwiseCopyable {
-        var connection: Int32
-        var subflow: Int32
+package struct FlowTable: ~Copyable {
+    package struct Flow: BitwiseCopyable {
+        package var connection: Int32
+        package var subflow: Int32
+
+        package init(connection: Int32, subflow: Int32) {
+            self.connection = connection
+            self.subflow = subflow
+        }
     }
 
     struct Entry {
@@ -16,10 +21,10 @@ struct FlowTable: ~Copyable {
 
     private var entries: UniqueArray<Entry>
     private var mask: Int
-    private(set) var count = 0
+    package private(set) var count = 0
     private let hash: KeyedHash
 
-    init(hash: KeyedHash) {
+    package init(hash: KeyedHash) {
         self.hash = hash
         mask = 63
         entries = Self.empty(64)
@@ -34,7 +39,7 @@ struct FlowTable: ~Copyable {
         return entries
     }
 
-    func find(_ tuple: FourTuple) -> Flow? {
+    package func find(_ tuple: FourTuple) -> Flow? {
         var index = home(tuple)
         while entries[index].isUsed {
             if entries[index].tuple == tuple { return entries[index].flow }
@@ -44,7 +49,7 @@ struct FlowTable: ~Copyable {
     }
 
     /// False when the four-tuple is in use already.
-    mutating func insert(_ tuple: FourTuple, _ flow: Flow) -> Bool {
+    package mutating func insert(_ tuple: FourTuple, _ flow: Flow) -> Bool {
         if (count + 1) * 4 > (mask + 1) * 3 { grow() }
         var index = home(tuple)
         while entries[index].isUsed {
@@ -56,7 +61,7 @@ struct FlowTable: ~Copyable {
         return true
     }
 
-    mutating func remove(_ tuple: FourTuple) {
+    package mutating func remove(_ tuple: FourTuple) {
         var index = home(tuple)
         while entries[index].isUsed, entries[index].tuple != tuple { index = (index + 1) & mask }
         guard entries[index].isUsed else { return }

@@ -137,11 +137,18 @@ struct AddressBook {
 
     // MARK: Time
 
-    var nextDeadline: MonotonicInstant {
+    /// When the next announcement is due.
+    var nextAnnouncement: MonotonicInstant {
         var deadline = MonotonicInstant.distantFuture
         for local in locals {
             if case .waiting(let until, _) = local.announcement { deadline = min(deadline, until) }
         }
+        return deadline
+    }
+
+    /// When a pair of addresses may be tried again.
+    var nextAttempt: MonotonicInstant {
+        var deadline = MonotonicInstant.distantFuture
         for attempt in attempts where !attempt.isOpen && attempt.tries < Self.joinTries {
             deadline = min(deadline, attempt.notBefore)
         }
@@ -175,12 +182,22 @@ struct AddressBook {
         for remote in remotes {
             if skipInitialRemote, remote.id.rawValue == 0 { continue }
             for local in locals where local.value.address.isIPv6 == remote.endpoint.address.isIPv6 {
-                if inUse(local.value.address, remote.endpoint) { continue }
+                if inUse(local.value.address, remote.endpoint) {
+                    noteOpen(local.value.address, remote.endpoint)
+                    continue
+                }
                 let request = PathRequest(local: local.value, remote: remote.endpoint, remoteID: remote.id)
                 if begin(request, now: now) { return request }
             }
         }
         return nil
+    }
+
+    /// A pair that is in use, whoever opened it, is not tried.
+    private mutating func noteOpen(_ local: IPAddress, _ remote: Endpoint) {
+        for index in attempts.indices where attempts[index].local == local && attempts[index].remote == remote {
+            attempts[index].isOpen = true
+        }
     }
 
     private mutating func begin(_ request: PathRequest, now: MonotonicInstant) -> Bool {

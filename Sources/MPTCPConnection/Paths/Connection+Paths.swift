@@ -16,10 +16,7 @@ extension Connection {
     /// The next subflow that the path manager wants; the host opens it with
     /// ``openJoin(_:remoteAddressID:now:counters:)`` or answers ``pathUnavailable(_:)``.
     public mutating func nextPathRequest(now: MonotonicInstant) -> PathRequest? {
-        //= RFC 8684 §3.2 joins begin once the keys are known to both; the connecting side opens them (§3.9)
-        guard role == .initiator, configuration.fullMesh, state == .multipath(confirmed: true), phase == .open,
-            send.finish != .acknowledged, liveSubflows < configuration.maximumSubflows
-        else { return nil }
+        guard mayOpenPaths else { return nil }
         var used: [(IPAddress, Endpoint)] = []
         for index in contexts.indices where !contexts[index].isClosed {
             used.append((contexts[index].setup.tuple.local.address, contexts[index].setup.tuple.remote))
@@ -27,6 +24,12 @@ extension Connection {
         return addresses.nextPair(now: now, skipInitialRemote: peerForbidsJoinToInitial) { local, remote in
             used.contains { $0.0 == local && $0.1 == remote }
         }
+    }
+
+    //= RFC 8684 §3.2 joins begin once the keys are known to both; the connecting side opens them (§3.9)
+    var mayOpenPaths: Bool {
+        role == .initiator && configuration.fullMesh && state == .multipath(confirmed: true) && phase == .open
+            && send.finish != .acknowledged && liveSubflows < configuration.maximumSubflows
     }
 
     public mutating func pathUnavailable(_ request: PathRequest) { addresses.noteUnreachable(request) }

@@ -7,7 +7,9 @@ import WireFormats
 extension Connection {
     /// When ``advance(to:counters:)`` or ``transmit(into:headroom:now:counters:)`` has something to do by itself.
     public var nextDeadline: MonotonicInstant {
-        var deadline = min(dataTimer, dataFinTimer, addresses.nextDeadline)
+        var deadline = min(dataTimer, dataFinTimer)
+        if state.isMultipath, !phase.isClosed { deadline = min(deadline, addresses.nextAnnouncement) }
+        if mayOpenPaths { deadline = min(deadline, addresses.nextAttempt) }
         for index in contexts.indices where !contexts[index].isRetired {
             deadline = min(deadline, contexts[index].tcp.nextDeadline)
             if case .joinAckSent(_, let retryAt, _) = contexts[index].handshake, !contexts[index].isClosed {
@@ -28,7 +30,7 @@ extension Connection {
         advanceJoins(now: now, counters: &counters)
         if dataTimer <= now { dataTimedOut(now: now, counters: &counters) }
         if dataFinTimer <= now { dataFinTimedOut(now: now, counters: &counters) }
-        if !phase.isClosed { addresses.advance(to: now, keys: keys) }
+        if state.isMultipath, !phase.isClosed { addresses.advance(to: now, keys: keys) }
         noteReadable()
         noteWritable()
     }

@@ -40,7 +40,7 @@ struct OwnedDescriptor: ~Copyable {
 }
 
 /// Lends a socket address of any family as the system calls want it.
-func withSocketAddress<Address: BitwiseCopyable, Result>(
+func withSocketAddress<Address, Result>(
     _ address: inout Address, _ body: (UnsafeMutablePointer<sockaddr>, socklen_t) -> Result
 ) -> Result {
     unsafe withUnsafeMutablePointer(to: &address) { pointer in

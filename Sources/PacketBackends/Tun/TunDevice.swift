@@ -1,6 +1,7 @@
 import CLinux
 import Glibc
 public import TransportValues
+import WireFormats
 
 /// A TUN device of our own: what the kernel routes to it we receive, what we send the kernel takes as received.
 ///
@@ -35,7 +36,7 @@ public struct TunDevice: PacketBackend, ~Copyable {
         let device = try OwnedDescriptor(descriptor, operation)
         let withHeader = try Self.attach(device, specification.name, offload: offload, operation)
         if withHeader {
-            _ = clinux_tun_set_header_size(device.rawValue, Int32(OffloadHeader.length))
+            _ = clinux_tun_set_header_size(device.rawValue, Int32(VirtioNetHeader.length))
             // What the kernel may leave to us. A kernel that does not know one of these hands us plain packets.
             let all = UInt32(TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6)
             if clinux_tun_set_offload(device.rawValue, all) != 0 {
@@ -45,7 +46,7 @@ public struct TunDevice: PacketBackend, ~Copyable {
         var configurator = try TunConfigurator(name: specification.name)
         try configurator.apply(specification)
         hasOffloadHeader = withHeader
-        incoming = PacketMemory(count: OffloadHeader.length + largestPacket + 5)
+        incoming = PacketMemory(count: VirtioNetHeader.length + largestPacket + 5)
         name = specification.name
         mtu = specification.mtu
         assignments = specification.assignments
@@ -83,7 +84,7 @@ public struct TunDevice: PacketBackend, ~Copyable {
     public mutating func receive(
         _ body: (RawSpan, ReceivedPacketMetadata) -> Void
     ) throws(BackendError) -> Int {
-        let header = hasOffloadHeader ? OffloadHeader.length : 0
+        let header = hasOffloadHeader ? VirtioNetHeader.length : 0
         var count = 0
         while count < receiveBatch {
             let length = unsafe read(device.rawValue, incoming.pointer, incoming.count)
@@ -99,7 +100,7 @@ public struct TunDevice: PacketBackend, ~Copyable {
                 continue
             }
             var metadata = ReceivedPacketMetadata()
-            if header > 0, let told = OffloadHeader.read(incoming.bytes(0..<header)) { metadata = told }
+            if header > 0, let told = try? VirtioNetHeader(incoming.bytes(0..<header)) { metadata = told.received }
             counters.packetsReceived += 1
             counters.bytesReceived += UInt64(length - header)
             body(incoming.bytes(header..<length), metadata)
@@ -114,8 +115,8 @@ public struct TunDevice: PacketBackend, ~Copyable {
         precondition(metadata.length <= buffer.byteCount - headroom)
         var start = headroom
         if hasOffloadHeader {
-            start -= OffloadHeader.length
-            OffloadHeader.write(metadata, linkHeaderLength: 0, into: &buffer, at: start)
+            start -= VirtioNetHeader.length
+            VirtioNetHeader(metadata).emit(into: &buffer, at: start)
         }
         let length = headroom + metadata.length - start
         while true {
