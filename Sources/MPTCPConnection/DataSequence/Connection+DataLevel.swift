@@ -70,7 +70,10 @@ extension Connection {
         // An acknowledgement of what was never sent is a lie or damage: it must not free anything.
         guard offset <= send.sentEnd else { return counters.count(.dataAckBeyondSent) }
         peerHasOurKey = true
-        if state == .multipath(confirmed: false) { state = .multipath(confirmed: true) }
+        if state == .multipath(confirmed: false) {
+            state = .multipath(confirmed: true)
+            wantsPathCheck = true
+        }
         if offset < send.acknowledged { return counters.count(.dataAckOld) }
         let finBefore = send.finish
         if send.acknowledge(upTo: offset) > 0 { noteDataProgress(now: now) }
@@ -264,6 +267,7 @@ extension Connection {
             reason, sendShift: send.next - contexts[index].tcp.sendNext,
             receiveShift: receive.next - contexts[index].tcp.receiveNext)
         send.reinjections.removeAll()
+        contexts[index].tcp.sharesWindow = false
         dataTimer = .distantFuture
         dataFinTimer = .distantFuture
     }
