@@ -52,7 +52,7 @@ let package = Package(
                 "MPTCPConnection", "TCPSubflow", "WireFormats", "TransportPolicies", "TransportValues", containers,
                 deques, crypto,
             ]),
-        module("NetworkSimulation", ["HostStack", "WireFormats", "TransportValues", containers, deques]),
+        module("NetworkSimulation", ["HostStack", "MPTCPConnection", "WireFormats", "TransportValues", containers, deques]),
         .target(name: "CLinux"),
         module("PacketBackends", ["WireFormats", "TransportValues", "CLinux", containers]),
         module(
@@ -75,7 +75,7 @@ let package = Package(
         tests(
             "HostStackTests",
             ["HostStack", "MPTCPConnection", "TCPSubflow", "WireFormats", "TransportPolicies", "TransportValues"]),
-        tests("NetworkSimulationTests", ["NetworkSimulation", "HostStack", "WireFormats", "TransportValues"]),
+        tests("NetworkSimulationTests", ["NetworkSimulation", "HostStack", "MPTCPConnection", "WireFormats", "TransportValues"]),
         tests("PacketBackendsTests", ["PacketBackends", "WireFormats", "TransportValues", "CLinux"]),
         tests("MPTCPSocketsTests", ["MPTCPSockets", "HostStack", "TransportValues"]),
         .target(name: "LabSupport", path: "Tests/LabSupport", swiftSettings: settings),
