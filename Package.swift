@@ -57,7 +57,10 @@ let package = Package(
         module("PacketBackends", ["WireFormats", "TransportValues", "CLinux", containers]),
         module(
             "MPTCPSockets",
-            ["HostStack", "PacketBackends", "WireFormats", "TransportValues", "CLinux", containers, deques, logging]),
+            [
+                "HostStack", "MPTCPConnection", "PacketBackends", "WireFormats", "TransportValues", "CLinux", containers,
+                deques, logging,
+            ]),
         .executableTarget(
             name: "mptcp",
             dependencies: [
