@@ -39,7 +39,7 @@ struct DescriptorBackend: ~Copyable, PacketBackend {
             received += 1
             counters.packetsReceived += 1
             counters.bytesReceived += UInt64(count)
-            body(buffer.span.extracting(0..<count).bytes, ReceivedPacketMetadata())
+            unsafe body(buffer.span.extracting(0..<count).bytes, ReceivedPacketMetadata())
         }
         return received
     }

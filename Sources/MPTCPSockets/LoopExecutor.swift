@@ -22,9 +22,9 @@ final class LoopExecutor: SerialExecutor {
     deinit { poller.close() }
 
     func enqueue(_ job: consuming ExecutorJob) {
-        let job = unsafe UnownedJob(job)
+        let job = UnownedJob(job)
         let sleeps = queue.withLock { queue in
-            unsafe queue.jobs.append(job)
+            queue.jobs.append(job)
             defer { queue.isAwake = true }
             return !queue.isAwake
         }
@@ -55,11 +55,11 @@ final class LoopExecutor: SerialExecutor {
     func runJobs() {
         for _ in 0..<8 {
             let jobs = queue.withLock { queue in
-                defer { unsafe queue.jobs = [] }
-                return unsafe queue.jobs
+                defer { queue.jobs = [] }
+                return queue.jobs
             }
-            if unsafe jobs.isEmpty { return }
-            for unsafe job in unsafe jobs { unsafe job.runSynchronously(on: asUnownedSerialExecutor()) }
+            if jobs.isEmpty { return }
+            for job in jobs { unsafe job.runSynchronously(on: asUnownedSerialExecutor()) }
         }
     }
 
@@ -67,7 +67,7 @@ final class LoopExecutor: SerialExecutor {
     func sleep(nanoseconds: Int64) -> ReadyPaths? {
         let (wait, stopped) = queue.withLock { queue in
             if queue.isStopped { return (Int64(0), true) }
-            guard unsafe queue.jobs.isEmpty, nanoseconds != 0 else { return (Int64(0), false) }
+            guard queue.jobs.isEmpty, nanoseconds != 0 else { return (Int64(0), false) }
             queue.isAwake = false
             return (nanoseconds, false)
         }

@@ -23,7 +23,7 @@ struct LoopPoller: Sendable {
         poller = clinux_poller_create()
         guard poller >= 0 else { throw .system("epoll", errno) }
         wake = clinux_wake_create()
-        guard wake >= 0, clinux_poller_set(poller, wake, Self.wakeTag, UInt32(CLINUX_POLL_IN.rawValue)) == 0 else {
+        guard wake >= 0, clinux_poller_set(poller, wake, Self.wakeTag, UInt32(CLINUX_POLL_IN)) == 0 else {
             throw .system("eventfd", errno)
         }
     }
@@ -38,7 +38,7 @@ struct LoopPoller: Sendable {
 
     /// Watches a path's descriptor for reading, and for writing as well while packets wait for it.
     func watch(_ descriptor: Int32, path: Int, writing: Bool) throws(SocketError) {
-        let events = CLINUX_POLL_IN.rawValue | (writing ? CLINUX_POLL_OUT.rawValue : 0)
+        let events = CLINUX_POLL_IN | (writing ? CLINUX_POLL_OUT : 0)
         guard clinux_poller_set(poller, descriptor, UInt32(path), UInt32(events)) == 0 else {
             throw .system("epoll", errno)
         }
@@ -58,8 +58,8 @@ struct LoopPoller: Sendable {
                 clinux_wake_clear(wake)
                 continue
             }
-            if entry.events & UInt32(CLINUX_POLL_IN.rawValue) != 0 { paths.readable |= 1 << entry.tag }
-            if entry.events & UInt32(CLINUX_POLL_OUT.rawValue) != 0 { paths.writable |= 1 << entry.tag }
+            if entry.events & UInt32(CLINUX_POLL_IN) != 0 { paths.readable |= 1 << entry.tag }
+            if entry.events & UInt32(CLINUX_POLL_OUT) != 0 { paths.writable |= 1 << entry.tag }
         }
         return paths
     }

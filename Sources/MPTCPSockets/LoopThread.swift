@@ -41,6 +41,5 @@ extension LoopExecutor {
             unsafe context.release()
             throw .system("pthread_create", result)
         }
-        pthread_setname_np(thread, "mptcp-loop")
     }
 }

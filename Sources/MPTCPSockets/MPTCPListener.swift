@@ -1,4 +1,4 @@
-public import HostStack
+internal import HostStack
 public import TransportValues
 
 /// A port that accepts connections: a sequence of sockets that ends when the listener is closed.

@@ -1,17 +1,17 @@
-public import HostStack
+internal import HostStack
 public import MPTCPConnection
 public import TransportValues
 
 /// Settings of a stack.
 public struct StackConfiguration: Sendable {
     /// The ways out, 1 to 32; the first is the first subflow's.
-    public var paths: [PathSpecification]
+    public var paths: [StackPath]
     /// Settings of connections and listeners that bring none of their own.
     public var connection = ConnectionConfiguration()
     /// A pcapng file for every packet sent and received; nil: none.
     public var captureFile: String?
 
-    public init(paths: [PathSpecification]) { self.paths = paths }
+    public init(paths: [StackPath]) { self.paths = paths }
 }
 
 /// A Multipath TCP stack of this process: paths to the network, and connections over all of them.

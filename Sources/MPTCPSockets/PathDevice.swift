@@ -4,43 +4,82 @@ internal import TransportValues
 /// The closed set of devices that a path may have. Optionals instead of an enum, since a noncopyable payload cannot be
 /// changed in place inside an enum; exactly one is set.
 struct PathDevice: ~Copyable {
-    private var descriptorBackend: DescriptorBackend?
+    private var bare: DescriptorBackend?
+    private var tun: TunDevice?
+    /// The stack's own addresses when the path was opened.
     let addresses: [AddressPrefix]
+    /// Whether nobody but the stack answers for the addresses; a packet socket shares its with the kernel.
+    let ownsAddresses: Bool
+    let descriptor: Int32
+    let auxiliaryDescriptor: Int32?
+    /// As it was when the path was opened, bytes.
+    let mtu: Int
+    let maximumPacket: Int
+    let checksumOffload: Bool
 
-    init(opening specification: PathSpecification) throws(SocketError) {
-        switch specification {
-        case .descriptor(let path):
-            addresses = path.addresses
-            do throws(BackendError) {
-                descriptorBackend = try DescriptorBackend(path)
-            } catch {
-                throw SocketError(error)
+    private init(bare backend: consuming DescriptorBackend, addresses: [AddressPrefix]) {
+        self.addresses = addresses
+        ownsAddresses = true
+        descriptor = backend.descriptor
+        auxiliaryDescriptor = nil
+        mtu = backend.mtu
+        maximumPacket = backend.maximumPacket
+        checksumOffload = backend.checksumOffload
+        bare = consume backend
+    }
+
+    private init(tun device: consuming TunDevice) {
+        addresses = device.assignments.map { AddressPrefix($0.address, $0.prefixLength) }
+        ownsAddresses = true
+        descriptor = device.descriptor
+        auxiliaryDescriptor = device.auxiliaryDescriptor
+        mtu = device.mtu
+        maximumPacket = device.maximumPacket
+        checksumOffload = device.checksumOffload
+        tun = consume device
+    }
+
+    static func open(_ path: StackPath) throws(SocketError) -> PathDevice {
+        do throws(BackendError) {
+            switch path {
+            case .descriptor(let path):
+                return PathDevice(bare: try DescriptorBackend(path), addresses: path.addresses)
+            case .system(.tun(let specification)):
+                return PathDevice(tun: try TunDevice(specification))
+            case .system(.udp):
+                throw .invalidPath(path.name, reason: "udp: paths are not yet available in this version")
+            case .system(.interface):
+                throw .invalidPath(path.name, reason: "interfaces are not yet available in this version")
             }
-        case .udp:
-            throw .invalidArgument("udp: paths are not yet available in this version")
-        case .interface, .tun:
-            throw .invalidArgument("not yet available")
+        } catch {
+            throw SocketError(error)
         }
     }
 
-    var descriptor: Int32 { descriptorBackend!.descriptor }
-    var auxiliaryDescriptor: Int32? { nil }
-    var mtu: Int { descriptorBackend!.mtu }
-    var maximumPacket: Int { descriptorBackend!.maximumPacket }
-    var checksumOffload: Bool { descriptorBackend!.checksumOffload }
-    var counters: BackendCounters { descriptorBackend!.counters }
+    var counters: BackendCounters {
+        switch tun {
+        case .some(let device): return device.counters
+        case .none: break
+        }
+        switch bare {
+        case .some(let device): return device.counters
+        case .none: return BackendCounters()
+        }
+    }
 
     mutating func receive(_ body: (RawSpan, ReceivedPacketMetadata) -> Void) throws(BackendError) -> Int {
-        try descriptorBackend!.receive(body)
+        if let count = try tun?.receive(body) { return count }
+        return try bare!.receive(body)
     }
 
     mutating func send(
         _ buffer: inout MutableRawSpan, headroom: Int, metadata: TransmitMetadata
     ) throws(BackendError) -> SendResult {
-        try descriptorBackend!.send(&buffer, headroom: headroom, metadata: metadata)
+        if let result = try tun?.send(&buffer, headroom: headroom, metadata: metadata) { return result }
+        return try bare!.send(&buffer, headroom: headroom, metadata: metadata)
     }
 
-    mutating func serviceAuxiliary() throws(BackendError) { try descriptorBackend!.serviceAuxiliary() }
+    mutating func serviceAuxiliary() throws(BackendError) {}
 
-    mutating func nextEvent() -> BackendEvent? { descriptorBackend!.nextEvent() }
+    mutating func nextEvent() -> BackendEvent? { nil }
 }

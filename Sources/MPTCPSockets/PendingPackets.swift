@@ -36,7 +36,7 @@ struct PendingPackets: ~Copyable {
         unsafe buffer.withUnsafeMutableBytes { target in
             unsafe first.bytes.withUnsafeBytes { source in
                 precondition(source.count <= target.count - offset)
-                guard let base = unsafe source.baseAddress else { return }
+                guard let base = source.baseAddress else { return }
                 unsafe (target.baseAddress! + offset).copyMemory(from: base, byteCount: source.count)
             }
         }

@@ -1,5 +1,5 @@
 internal import Glibc
-public import HostStack
+internal import HostStack
 public import MPTCPConnection
 internal import PacketBackends
 
@@ -49,11 +49,10 @@ extension SocketError: CustomStringConvertible {
 
     init(_ error: HostError) {
         switch error {
-        case .noRoute(let address): self = .noRoute("no path leads to \(address)")
-        case .addressInUse: self = .addressInUse("the local address and port are in use")
-        case .noPorts: self = .exhausted("no local port is free")
-        case .tooManyConnections: self = .exhausted("too many connections")
-        case .unknownConnection: self = .closed
+        case .noRoute, .noAddress: self = .noRoute(error.description)
+        case .addressInUse: self = .addressInUse(error.description)
+        case .noPorts, .tooManyConnections: self = .exhausted(error.description)
+        case .notLocal, .invalidAddress: self = .invalidArgument(error.description)
         }
     }
 }

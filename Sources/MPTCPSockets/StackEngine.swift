@@ -16,9 +16,12 @@ struct StackEngine: ~Copyable {
     /// Adds a path and its addresses to the host.
     mutating func add(_ device: consuming PathDevice, name: String) {
         let interface = host.addInterface(
-            name: name, mtu: device.mtu, maximumPacket: device.maximumPacket, checksumOffload: device.checksumOffload)
+            name: name, mtu: device.mtu, maximumPacket: device.maximumPacket, checksumOffload: device.checksumOffload,
+            ownsAddresses: device.ownsAddresses)
         for prefix in device.addresses {
             host.addAddress(prefix.address, prefixLength: prefix.prefixLength, to: interface)
+            // Every path is a way to everywhere: its device finds the gateway, whatever the kernel's default route.
+            host.addRoute(prefix.address.isIPv6 ? .anyIPv6 : .anyIPv4, prefixLength: 0, through: interface)
         }
         paths.append(LoopPath(name: name, interface: interface, device: device))
     }
@@ -65,8 +68,9 @@ struct StackEngine: ~Copyable {
             switch event {
             case .addressAdded(let address):
                 host.addAddress(address.address, prefixLength: address.prefixLength, to: interface)
+                host.announceAddresses(now: now)
             case .addressRemoved(let address): host.removeAddress(address.address, now: now)
-            case .mtuChanged(let mtu): host.setMTU(mtu, of: interface, now: now)
+            case .mtuChanged(let mtu): host.setMTU(mtu, of: interface)
             // The stack learns of a dead link as of any dead path: nothing is acknowledged any more.
             case .linkChanged: break
             }

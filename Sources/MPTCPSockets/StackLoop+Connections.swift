@@ -41,9 +41,9 @@ extension StackLoop {
             var result = ReadResult.wouldBlock
             let time = now
             let bytes = unsafe [UInt8](unsafeUninitializedCapacity: maximum) { buffer, count in
-                var output = unsafe OutputRawSpan(buffer: UnsafeMutableRawBufferPointer(buffer), initializedCount: 0)
-                result = engine.host.read(id, into: &output, now: time)
-                count = unsafe output.finalize(for: UnsafeMutableRawBufferPointer(buffer))
+                var target = unsafe MutableRawSpan(_unsafeBytes: UnsafeMutableRawBufferPointer(buffer))
+                result = engine.host.read(id, into: &target, now: time)
+                if case .bytes(let read) = result { count = read }
             }
             switch result {
             case .bytes: return bytes
@@ -69,7 +69,7 @@ extension StackLoop {
             }
             if let reason = record.closeReason { throw .connection(reason) }
             guard record.source == nil, record.waiters[WaitKind.write.rawValue] == nil else { throw .busy }
-            taken += engine.host.write(id, bytes.span.bytes.extracting(taken..<bytes.count), now: now)
+            taken += unsafe engine.host.write(id, bytes.span.bytes.extracting(taken..<bytes.count), now: now)
             if taken == bytes.count { return }
             if try await wait(.write, on: id) == .cancelled { throw .cancelled(bytesTaken: taken) }
         }

@@ -91,7 +91,7 @@ extension StackLoop {
                 }
             }
             let rest = pump.offset..<pump.chunk.count
-            let taken = engine.host.write(id, pump.chunk.span.bytes.extracting(rest), now: time)
+            let taken = unsafe engine.host.write(id, pump.chunk.span.bytes.extracting(rest), now: time)
             pump.offset += taken
             pump.total += taken
             if taken < rest.count { return }
@@ -118,11 +118,7 @@ extension StackLoop {
                 pump.result = .failed(.local(reason))
                 return
             }
-            let result = unsafe buffer.withUnsafeMutableBytes { bytes in
-                var output = unsafe OutputRawSpan(buffer: bytes, initializedCount: 0)
-                defer { _ = unsafe output.finalize(for: bytes) }
-                return engine.host.read(id, into: &output, now: time)
-            }
+            let result = Self.read(&engine.host, id, &buffer, time)
             switch result {
             case .bytes(let count):
                 pump.total += count
@@ -139,6 +135,14 @@ extension StackLoop {
                 return
             }
         }
+    }
+
+    private static func read(
+        _ host: inout Host, _ id: ConnectionID, _ buffer: inout [UInt8], _ now: MonotonicInstant
+    ) -> ReadResult {
+        var span = buffer.mutableSpan
+        var bytes = unsafe span.mutableBytes
+        return host.read(id, into: &bytes, now: now)
     }
 
     /// Ends both pumps with an error, for a socket that is closed under them.

@@ -12,7 +12,7 @@ extension StackLoop {
     static func openPaths(_ configuration: StackConfiguration) throws(SocketError) -> UniqueArray<OpenedPath> {
         var devices = UniqueArray<OpenedPath>()
         for specification in configuration.paths {
-            let device = try PathDevice(opening: specification)
+            let device = try PathDevice.open(specification)
             devices.append(OpenedPath(name: specification.name, device: device))
         }
         return devices

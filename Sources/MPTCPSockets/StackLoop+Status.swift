@@ -1,3 +1,5 @@
+internal import BasicContainers
+internal import PacketBackends
 internal import HostStack
 internal import MPTCPConnection
 internal import TransportValues
@@ -18,7 +20,7 @@ extension StackLoop {
     }
 
     func counters() -> [(name: String, value: UInt64)] {
-        engine.host.counters.all.map { (name: $0.0, value: $0.1) }
+        engine.host.counters.all
     }
 
     func close(_ id: ConnectionID) async throws(SocketError) {

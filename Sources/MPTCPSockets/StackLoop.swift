@@ -1,3 +1,4 @@
+internal import BasicContainers
 internal import HostStack
 internal import MPTCPConnection
 internal import PacketBackends
@@ -14,7 +15,7 @@ actor StackLoop {
     var isShutDown = false
     private var nextTicket: UInt64 = 0
 
-    nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+    nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe executor.asUnownedSerialExecutor() }
 
     /// Opens the paths and starts the thread.
     init(_ configuration: StackConfiguration) throws(SocketError) {
@@ -31,7 +32,7 @@ actor StackLoop {
         engine = StackEngine(
             host: Host(hostConfiguration, randomness: systemRandomSource(), now: LoopClock.now()))
         try Self.install(devices, in: &engine, poller: executor.poller)
-        executor.start(self)
+        try executor.start(self)
     }
 
     deinit { executor.stop() }
