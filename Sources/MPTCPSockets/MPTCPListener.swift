@@ -8,20 +8,18 @@ public final class MPTCPListener: Sendable, AsyncSequence {
 
     let loop: StackLoop
     let id: ListenerID
-    private let requested: Endpoint
     /// Where it listens, with the port that was chosen when 0 was asked for.
     public let local: Endpoint
 
-    init(_ loop: StackLoop, _ id: ListenerID, requested: Endpoint, local: Endpoint) {
+    init(_ loop: StackLoop, _ id: ListenerID, local: Endpoint) {
         self.loop = loop
         self.id = id
-        self.requested = requested
         self.local = local
     }
 
     deinit {
-        let (loop, id, requested) = (loop, id, requested)
-        Task { await loop.closeListener(id, at: requested) }
+        let (loop, id) = (loop, id)
+        Task { await loop.closeListener(id) }
     }
 
     /// The next connection; nil once the listener is closed. A cancelled wait takes no connection.
@@ -31,7 +29,7 @@ public final class MPTCPListener: Sendable, AsyncSequence {
     }
 
     /// Takes no more connections; those accepted go on.
-    public func close() async { await loop.closeListener(id, at: requested) }
+    public func close() async { await loop.closeListener(id) }
 
     public struct Iterator: AsyncIteratorProtocol {
         let listener: MPTCPListener

@@ -58,7 +58,7 @@ public final class MPTCPStack: Sendable {
         on local: Endpoint, backlog: Int = 128, configuration: ConnectionConfiguration? = nil
     ) async throws(SocketError) -> MPTCPListener {
         let id = try await loop.listen(on: local, backlog: backlog, configuration: configuration)
-        return MPTCPListener(loop, id, requested: local, local: await loop.localEndpoint(id) ?? local)
+        return MPTCPListener(loop, id, local: await loop.localEndpoint(id) ?? local)
     }
 
     /// Accepts connections at `port` of every address, IPv4 and IPv6.

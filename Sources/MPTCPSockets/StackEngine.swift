@@ -13,6 +13,30 @@ struct StackEngine: ~Copyable {
 
     init(host: consuming Host) { self.host = host }
 
+    /// News of paths that the owner of reserved ports wants, taken by ``takeAddressChanges()``.
+    private var addressChanges: [AddressChange] = []
+
+    enum AddressChange {
+        case added(IPAddress)
+        case removed(IPAddress)
+    }
+
+    mutating func takeAddressChanges() -> [AddressChange] {
+        defer { addressChanges = [] }
+        return addressChanges
+    }
+
+    /// Has segments to these endpoints delivered where the kernel has the same addresses.
+    mutating func setLocalPorts(_ endpoints: [Endpoint]) throws(SocketError) {
+        for index in 0..<paths.count where paths[index].failure == nil {
+            do throws(BackendError) {
+                try paths[index].device.setLocalPorts(endpoints)
+            } catch {
+                throw SocketError(error)
+            }
+        }
+    }
+
     /// Adds a path and its addresses to the host.
     mutating func add(_ device: consuming PathDevice, name: String) {
         let interface = host.addInterface(
@@ -48,12 +72,14 @@ struct StackEngine: ~Copyable {
     /// Reads a batch from each ready path and hands it to the host.
     mutating func input(_ ready: ReadyPaths, now: MonotonicInstant) {
         for index in 0..<paths.count where ready.isReadable(index) && paths[index].failure == nil {
-            Self.input(&paths[index], &host, now)
+            Self.input(&paths[index], &host, &addressChanges, now)
             if paths[index].failure != nil { host.removeInterface(paths[index].interface, now: now) }
         }
     }
 
-    private static func input(_ path: inout LoopPath, _ host: inout Host, _ now: MonotonicInstant) {
+    private static func input(
+        _ path: inout LoopPath, _ host: inout Host, _ changes: inout [AddressChange], _ now: MonotonicInstant
+    ) {
         let interface = path.interface
         do throws(BackendError) {
             _ = try path.device.receive { packet, metadata in
@@ -67,9 +93,13 @@ struct StackEngine: ~Copyable {
         while let event = path.device.nextEvent() {
             switch event {
             case .addressAdded(let address):
+                changes.append(.added(address.address))
                 host.addAddress(address.address, prefixLength: address.prefixLength, to: interface)
+                host.addRoute(address.address.isIPv6 ? .anyIPv6 : .anyIPv4, prefixLength: 0, through: interface)
                 host.announceAddresses(now: now)
-            case .addressRemoved(let address): host.removeAddress(address.address, now: now)
+            case .addressRemoved(let address):
+                changes.append(.removed(address.address))
+                host.removeAddress(address.address, now: now)
             case .mtuChanged(let mtu): host.setMTU(mtu, of: interface)
             // The stack learns of a dead link as of any dead path: nothing is acknowledged any more.
             case .linkChanged: break

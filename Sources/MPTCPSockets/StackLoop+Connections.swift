@@ -9,6 +9,7 @@ extension StackLoop {
         to remote: Endpoint, from local: IPAddress?, configuration: ConnectionConfiguration?
     ) throws(SocketError) -> ConnectionID {
         if isShutDown { throw .shutDown }
+        try reservePorts(for: connections.count + 1)
         do throws(HostError) {
             let id = try engine.host.connect(to: remote, from: local, configuration: configuration, now: now)
             connections[id] = ConnectionRecord(phase: .connecting)

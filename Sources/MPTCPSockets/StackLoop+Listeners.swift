@@ -12,7 +12,29 @@ extension StackLoop {
         on local: Endpoint, backlog: Int, configuration: ConnectionConfiguration?
     ) throws(SocketError) -> ListenerID {
         if isShutDown { throw .shutDown }
+        guard local.port == 0 else { return try listenNow(on: local, backlog, configuration) }
+        // Any free port: the range of RFC 6335 §6 that is nobody's.
+        var problem = SocketError.exhausted("no local port is free")
+        for _ in 0..<128 {
+            do throws(SocketError) {
+                return try listenNow(on: Endpoint(local.address, .random(in: 49_152...65_535)), backlog, configuration)
+            } catch .addressInUse(let text) {
+                problem = .addressInUse(text)
+            }
+        }
+        throw problem
+    }
+
+    private func listenNow(
+        on local: Endpoint, _ backlog: Int, _ configuration: ConnectionConfiguration?
+    ) throws(SocketError) -> ListenerID {
         try reservations.reserve(listening: local)
+        do throws(SocketError) {
+            try applyReservations()
+        } catch {
+            reservations.release(listening: local)
+            throw error
+        }
         do throws(HostError) {
             let id = try engine.host.listen(on: local, backlog: backlog, configuration: configuration, now: now)
             listeners[id] = ListenerRecord()
@@ -59,8 +81,8 @@ extension StackLoop {
     }
 
     /// Takes no more connections; those accepted go on, those that wait in the queue are reset.
-    func closeListener(_ listener: ListenerID, at local: Endpoint) {
-        guard listeners[listener] != nil else { return }
+    func closeListener(_ listener: ListenerID) {
+        guard listeners[listener] != nil, let local = engine.host.localEndpoint(listener) else { return }
         resumeAccept(listener)
         listeners[listener] = nil
         engine.host.closeListener(listener, now: now)

@@ -1,3 +1,4 @@
+internal import HostStack
 internal import BasicContainers
 internal import PacketBackends
 internal import TransportValues
@@ -18,6 +19,15 @@ extension StackLoop {
         return devices
     }
 
+    /// The addresses that the paths share with the kernel; nil when no path does.
+    static func sharedAddresses(_ devices: borrowing UniqueArray<OpenedPath>) -> [IPAddress]? {
+        var result: [IPAddress]?
+        for index in 0..<devices.count where !devices[index].device.ownsAddresses {
+            result = (result ?? []) + devices[index].device.addresses.map(\.address)
+        }
+        return result
+    }
+
     static func install(
         _ devices: consuming UniqueArray<OpenedPath>, in engine: inout StackEngine, poller: LoopPoller
     ) throws(SocketError) {
@@ -30,6 +40,33 @@ extension StackLoop {
             }
             let name = path.name
             engine.add(path.takeDevice(), name: name)
+        }
+    }
+}
+
+extension StackLoop {
+    /// Gives the host and the packet sockets the ports that are reserved now.
+    func applyReservations() throws(SocketError) {
+        guard let ports = reservations.ephemeralPorts else { return }
+        try engine.setLocalPorts(reservations.localEndpoints)
+        engine.host.setEphemeralPorts(ports)
+    }
+
+    /// Reserves more ports before they run out.
+    func reservePorts(for connections: Int) throws(SocketError) {
+        guard !reservations.suffices(for: connections) else { return }
+        while !reservations.suffices(for: connections) { try reservations.growEphemeral() }
+        try applyReservations()
+    }
+
+    /// Holds listeners' ports on addresses that the paths got since.
+    func followAddresses() {
+        let changes = engine.takeAddressChanges()
+        for change in changes {
+            switch change {
+            case .added(let address): reservations.addressAdded(address)
+            case .removed(let address): reservations.addressRemoved(address)
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ actor StackLoop {
     var engine: StackEngine
     var connections: [ConnectionID: ConnectionRecord] = [:]
     var listeners: [ListenerID: ListenerRecord] = [:]
-    var reservations = PortReservations()
+    var reservations: PortReservations
     var isShutDown = false
     private var nextTicket: UInt64 = 0
 
@@ -27,11 +27,15 @@ actor StackLoop {
         var hostConfiguration = HostConfiguration()
         hostConfiguration.connection = configuration.connection
         let devices = try Self.openPaths(configuration)
-        reservations = try PortReservations(for: devices)
+        var reservations = PortReservations(shared: Self.sharedAddresses(devices))
+        try reservations.growEphemeral()
         hostConfiguration.ephemeralPorts = reservations.ephemeralPorts
+        let endpoints = reservations.localEndpoints
+        self.reservations = reservations
         engine = StackEngine(
             host: Host(hostConfiguration, randomness: systemRandomSource(), now: LoopClock.now()))
         try Self.install(devices, in: &engine, poller: executor.poller)
+        try engine.setLocalPorts(endpoints)
         try executor.start(self)
     }
 
@@ -50,6 +54,7 @@ actor StackLoop {
         var now = LoopClock.now()
         engine.flush(ready, now: now)
         engine.input(ready, now: now)
+        followAddresses()
         engine.host.advance(to: now)
         var isBusy = true
         for _ in 0..<4 where isBusy {
