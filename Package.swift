@@ -68,8 +68,10 @@ let package = Package(
                 "TransportPolicies", "TransportValues", "CLinux", arguments, logging,
             ],
             swiftSettings: settings),
+        .executableTarget(
+            name: "Fuzz", dependencies: ["WireFormats", "TransportValues"], path: "Fuzz", swiftSettings: settings),
         tests("TransportValuesTests", ["TransportValues"]),
-        tests("WireFormatsTests", ["WireFormats", "MPTCPConnection", "TransportValues"]),
+        tests("WireFormatsTests", ["WireFormats", "MPTCPConnection", "TransportValues", "Fuzz"]),
         tests("TransportPoliciesTests", ["TransportPolicies", "TransportValues"]),
         tests("TCPSubflowTests", ["TCPSubflow", "WireFormats", "TransportPolicies", "TransportValues"]),
         tests(
@@ -78,6 +80,8 @@ let package = Package(
         tests("NetworkSimulationTests", ["NetworkSimulation", "HostStack", "WireFormats", "TransportValues"]),
         tests("PacketBackendsTests", ["PacketBackends", "WireFormats", "TransportValues", "CLinux"]),
         tests("MPTCPSocketsTests", ["MPTCPSockets", "HostStack", "TransportValues"]),
-        tests("KernelTests", ["WireFormats", "TransportValues"]),
+        .target(name: "LabSupport", dependencies: [crypto], path: "Tests/LabSupport", swiftSettings: settings),
+        .testTarget(
+            name: "KernelTests", dependencies: ["LabSupport"], exclude: ["Peers"], swiftSettings: settings),
     ]
 )

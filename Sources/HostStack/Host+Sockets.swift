@@ -162,4 +162,7 @@ extension Host {
         }
         return result
     }
+
+    /// Connections that hold memory: open, closing, in TIME-WAIT, or closed and not released.
+    public var liveConnections: Int { slots.count - freeSlots.count }
 }

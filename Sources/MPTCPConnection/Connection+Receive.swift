@@ -29,7 +29,7 @@ extension Connection {
             usable = verifyRepeatedJoin(index, segment, counters: &counters)
             noteFourthAck(index, segment)
         }
-        if usable, !contexts[index].isClosed || outcome.change == .peerFinished {
+        if usable, !contexts[index].isClosed || outcome.peerFinished {
             if state.isMultipath {
                 receiveMultipath(index, segment, outcome, packet: packet, now: now, counters: &counters)
             } else {
@@ -50,7 +50,7 @@ extension Connection {
             segment.payloadLength > 0, !segment.flags.contains(.syn), !segment.flags.contains(.rst)
         else { return false }
         if case .capable? = segment.options.multipath.other { return false }
-        return segment.sequence != peerInitialSequence + 1
+        return segment.sequence != contexts[index].tcp.initialReceiveSequence + 1
     }
 
     private func countOptionFaults(_ segment: TCPSegment, _ counters: inout StackCounters) {
@@ -92,7 +92,7 @@ extension Connection {
             if send.acknowledge(upTo: acknowledged) > 0 { noteDataProgress(now: now) }
             send.widen(to: contexts[index].tcp.peerWindowEdge + fallbackSendShift, window: outcome.window)
         }
-        var finished = outcome.change == .peerFinished
+        var finished = outcome.peerFinished
         if let range = outcome.payload {
             let start = segment.payloadOffset + outcome.payloadSkip
             let bytes = packet.extracting(start..<start + Int(range.upperBound - range.lowerBound))
@@ -143,11 +143,12 @@ extension Connection {
 extension StackCounter {
     init(_ drop: SubflowDrop) {
         switch drop {
-        case .outsideWindow: self = .segmentOutsideWindow
+        case .outsideWindow, .windowClosed: self = .segmentOutsideWindow
+        case .duplicate, .duplicateSyn: self = .segmentDuplicate
         case .paws: self = .segmentPAWS
-        case .badAcknowledgment: self = .segmentBadAck
-        case .synInWindow, .rstOutsideWindow, .challenge: self = .segmentChallenged
-        default: self = .segmentOther
+        case .badAcknowledgment, .noAcknowledgment: self = .segmentBadAck
+        case .rstOutsideWindow, .rstChallenged, .synInWindow: self = .segmentChallenged
+        case .closed, .notSynchronized: self = .segmentUnexpected
         }
     }
 }

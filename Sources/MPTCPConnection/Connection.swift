@@ -29,8 +29,6 @@ public struct Connection: ~Copyable {
     /// Shift from subflow to data offsets once fallen back, for each direction.
     var fallbackSendShift: Int64 = 0
     var fallbackReceiveShift: Int64 = 0
-    /// The first subflow's SYN, on the listening side.
-    var peerInitialSequence = SequenceNumber(0)
     var usesLongDataAck = false
     var peerHasOurKey = false
 

@@ -21,7 +21,7 @@ public enum StackCounter: Int, CaseIterable, Sendable {
     case segmentForNobody, resetSent, resetRateLimited, synDroppedBacklog, synDroppedLimit, ackDroppedBacklog
     case icmpTooBig, icmpUnreachable, icmpIgnored
     // Ours: segments and options that a subflow drops or ignores
-    case segmentOutsideWindow, segmentPAWS, segmentBadAck, segmentChallenged, segmentOther
+    case segmentOutsideWindow, segmentPAWS, segmentBadAck, segmentChallenged, segmentDuplicate, segmentUnexpected
     case optionMalformed, optionDuplicate, optionConflict, optionUnknown, optionWrongSegment, optionWrongVersion
     case dataAckBeyondSent, dataAckOld, mappingConflict, mappingTableFull, unmappedData, dataFinConflict
     case fastcloseBadKey, addAddrBadHMAC, addAddrInvalid, thirdAckRetransmitted, joinHandshakeTimeout

@@ -28,6 +28,10 @@ struct SubflowContext: ~Copyable {
     /// An 8-byte data sequence number came here: DATA_ACKs are 8 bytes from now on (RFC 8684 §3.3.2).
     var sawDataAck = false
     var lastTimeouts = 0
+    /// A RST is due; nothing else happens on it any more.
+    var isDying = false
+    /// Largest payload of one packet, bytes.
+    var maximumBurst: Int
     var dataWaiting = false
 
     init(tcp: consuming Subflow, setup: SubflowSetup, handshake: SubflowHandshake, remoteAddressID: AddressID) {
@@ -35,6 +39,7 @@ struct SubflowContext: ~Copyable {
         self.setup = setup
         self.handshake = handshake
         self.remoteAddressID = remoteAddressID
+        maximumBurst = max(88, setup.maximumPacket - (setup.tuple.isIPv6 ? 60 : 40) - 40)
     }
 
     var isJoin: Bool {
@@ -44,25 +49,18 @@ struct SubflowContext: ~Copyable {
 
     /// Handshake over on both levels: data may flow.
     var isReady: Bool {
+        if isDying { return false }
         switch handshake {
-        case .initial, .joined: tcp.isSynchronized && tcp.phase != .closed && tcp.phase != .timeWait
-        case .joinSynSent, .joinSynReceived, .joinAckSent: false
+        case .initial, .joined: return tcp.isSynchronized && tcp.phase != .closed && tcp.phase != .timeWait
+        case .joinSynSent, .joinSynReceived, .joinAckSent: return false
         }
     }
 
-    var isClosed: Bool { tcp.phase == .closed || tcp.phase == .timeWait }
+    /// Nothing more comes of it: closed, in TIME-WAIT, or about to be reset.
+    var isClosed: Bool { tcp.phase == .closed || tcp.phase == .timeWait || isDying }
 
     /// No RTO may pass without an answer on a path that is to carry data.
     var isStalled: Bool { tcp.consecutiveTimeouts > 0 }
-
-    /// The peer has acknowledged our FIN.
-    var isFinAcknowledged: Bool {
-        switch tcp.phase {
-        case .finWait2, .timeWait: true
-        case .closed: closeReason == nil
-        default: false
-        }
-    }
 
     var networkHeaderLength: Int { setup.tuple.isIPv6 ? 40 : 20 }
 }

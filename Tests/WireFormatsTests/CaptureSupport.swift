@@ -31,7 +31,7 @@ enum SharedCaptures {
 
 extension [UInt8] {
     /// Lends the bytes to `body`.
-    func lend<Result>(_ body: (RawSpan) throws -> Result) rethrows -> Result {
+    func lend<Result, Failure: Error>(_ body: (RawSpan) throws(Failure) -> Result) throws(Failure) -> Result {
         try body(unsafe span.bytes)
     }
 }

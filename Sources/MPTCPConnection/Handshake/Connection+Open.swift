@@ -38,7 +38,6 @@ extension Connection {
             role: .listener, configuration: configuration, state: state,
             keys: ConnectionKeys(local: key, version: .one), random: random)
         connection.useChecksum = checksum && state == .offered
-        connection.peerInitialSequence = syn.sequence
         if case .capable(let capable)? = syn.options.multipath.other {
             connection.peerForbidsJoinToInitial = capable.noAdditionalSubflows
         }
@@ -77,12 +76,13 @@ extension Connection {
         var result = SubflowConfiguration(maximumSegmentSize: segment)
         result.windowScale = windowScale
         result.congestion = configuration.congestion
-        result.maximumBurst = max(segment, setup.maximumPacket - headers - 40)
+        result.maximumBurst = max(segment, setup.maximumPacket - headers)
         result.synRetries = configuration.synRetries
         result.userTimeout = configuration.userTimeout
-        result.keepaliveIdle = configuration.keepalive
+        if let idle = configuration.keepalive {
+            result.keepalive = SubflowConfiguration.Keepalive(idle: idle)
+        }
         result.timeWait = configuration.timeWait
-        result.initialReceiveWindow = receive.limit
         return result
     }
 

@@ -17,6 +17,7 @@ extension Connection {
         for index in contexts.indices where !contexts[index].isClosed {
             if contexts[index].closeReason == nil { contexts[index].closeReason = reason.description }
             contexts[index].tcp.abort()
+            contexts[index].isDying = true
         }
     }
 
@@ -57,6 +58,7 @@ extension Connection {
         reinjectUnacknowledged(index)
         contexts[index].wasReinjected = true
         contexts[index].tcp.abort()
+        contexts[index].isDying = true
     }
 
     /// An interface or address is gone: its subflows end without a word that could not leave anyway.
@@ -122,7 +124,7 @@ extension Connection {
 
     private mutating func noteTCPFinish() {
         guard state.isTCP, send.finish == .sent, send.acknowledged == send.end else { return }
-        for index in contexts.indices where contexts[index].isFinAcknowledged {
+        for index in contexts.indices where contexts[index].tcp.isFinAcknowledged {
             send.finish = .acknowledged
             events.insert(.finished)
         }
@@ -134,7 +136,11 @@ extension Connection {
         send.reinjections.removeAll()
         dataTimer = .distantFuture
         for index in contexts.indices where !contexts[index].isClosed {
-            if contexts[index].isReady { contexts[index].tcp.close() } else { contexts[index].tcp.abort() }
+            if contexts[index].isReady {
+                contexts[index].tcp.close()
+            } else {
+                resetSubflow(index, reason: MPTCPReset.unspecified, why: "the connection ended before it was ready")
+            }
         }
     }
 
@@ -177,7 +183,6 @@ extension Connection {
     private mutating func retireClosed() {
         for index in contexts.indices
         where contexts[index].tcp.phase == .closed && contexts[index].isReported && !contexts[index].isRetired {
-            if case .reset = contexts[index].tcp.opportunity(now: .zero) { continue }
             contexts[index].isRetired = true
             if closedSubflows.count < 64 { closedSubflows.append(snapshot(of: index)) }
         }
@@ -187,7 +192,6 @@ extension Connection {
     public mutating func takeClosedTuple() -> FourTuple? {
         for index in contexts.indices
         where contexts[index].tcp.phase == .closed && !contexts[index].isReported {
-            if case .reset = contexts[index].tcp.opportunity(now: .zero) { continue }
             contexts[index].isReported = true
             let tuple = contexts[index].setup.tuple
             retireClosed()

@@ -60,7 +60,7 @@ extension Connection {
     }
 
     private mutating func retransmit(
-        _ index: Int, _ range: Subflow.RetransmissionRange, into buffer: inout MutableRawSpan, _ headroom: Int,
+        _ index: Int, _ range: RetransmissionRange, into buffer: inout MutableRawSpan, _ headroom: Int,
         _ now: MonotonicInstant, _ counters: inout StackCounters
     ) -> TransmitMetadata? {
         if state.isMultipath { counters.count(.MPTCPRetrans) }
@@ -187,7 +187,7 @@ extension Connection {
         let room = contexts[index].tcp.sendRoom(now: now)
         if room <= 0 { return 0 }
         let segment = contexts[index].tcp.segmentPayloadLimit(multipathOptionBytes: optionBytes)
-        let length = min(work.available, room, contexts[index].tcp.maximumBurst, 65_535)
+        let length = min(work.available, room, contexts[index].maximumBurst, 65_535)
         if length >= segment { return wholeSegments(length, segment, work) }
         let isTail = work.isReinjection || work.start + Int64(length) == send.end
         if isTail, length == work.available {

@@ -26,10 +26,10 @@ extension RawSpan {
         unsafe unsafeLoadUnaligned(fromByteOffset: offset, as: UInt16.self)
     }
 
-    /// Eight bytes in the machine's own order, for checksums.
-    @inlinable @inline(always)
-    func native64(_ offset: Int) -> UInt64 {
-        unsafe unsafeLoadUnaligned(fromByteOffset: offset, as: UInt64.self)
+    /// Eight bytes in the machine's own order, without a check of bounds: for the checksum's loop, which has one.
+    @unsafe @inline(__always)
+    func uncheckedNative64(_ offset: Int) -> UInt64 {
+        unsafe unsafeLoadUnaligned(fromUncheckedByteOffset: offset, as: UInt64.self)
     }
 }
 

@@ -72,8 +72,13 @@ public struct OptionBlock: BitwiseCopyable, Sendable {
     @inlinable @_lifetime(packet: copy packet)
     public func write(into packet: inout MutableRawSpan, at offset: Int) -> Int {
         precondition(offset >= 0 && offset <= packet.byteCount &- count)
-        for index in 0..<Int(used) { packet.store(word32: words[index], at: offset &+ 4 &* index) }
-        return count
+        let used = Int(min(used, 10))
+        unsafe packet.withUnsafeMutableBytes { buffer in
+            for index in 0..<used {
+                unsafe buffer.storeBytes(of: words[index].bigEndian, toByteOffset: offset &+ 4 &* index, as: UInt32.self)
+            }
+        }
+        return used &* 4
     }
 }
 

@@ -1,0 +1,90 @@
+import TransportValues
+import WireFormats
+
+/// Packets of our own making that mutations begin from, so that the fuzz also runs where there are no captures.
+enum SeedPackets {
+    /// An IPv4 packet with a TCP header, these options and a payload.
+    static func packet(_ options: OptionBlock, flags: TCPFlags, payload: Int = 0, isIPv6: Bool = false) -> [UInt8] {
+        let network = isIPv6 ? 40 : 20
+        let length = 20 + options.count + payload
+        let source = isIPv6 ? IPAddress(high: 0xfd00 << 48, low: 1) : IPAddress(10, 0, 0, 1)
+        let destination = isIPv6 ? IPAddress(high: 0xfd00 << 48, low: 2) : IPAddress(10, 0, 0, 2)
+        var bytes = [UInt8](repeating: 0x5a, count: network + length)
+        var span = bytes.mutableSpan
+        var raw = unsafe span.mutableBytes
+        _ = IPHeader.emit(
+            source: source, destination: destination, protocolNumber: IPHeader.tcp, payloadLength: length,
+            into: &raw, at: 0)
+        let fields = TCPHeaderFields(
+            sourcePort: 40_000, destinationPort: 443, sequence: SequenceNumber(1), acknowledgment: SequenceNumber(2),
+            flags: flags, window: 1000)
+        _ = emitTCPHeader(fields, options: options, into: &raw, at: network)
+        finishTCPChecksum(
+            packet: &raw, at: network, length: length, source: source, destination: destination, partial: false)
+        return bytes
+    }
+
+    static func make() -> [[UInt8]] {
+        let signal = DataSequenceSignal(
+            dataAck: .eight(77),
+            mapping: DSSMapping(dataSequence: .eight(99), subflowSequence: 1, length: 16, checksum: 0x1234))
+        let address = IPAddress(high: 0xfd00 << 48, low: 3)
+        let options: [(MPTCPOption, TCPFlags)] = [
+            (.capable(MPCapable()), .syn), (.capable(MPCapable(senderKey: 1)), [.syn, .ack]),
+            (.capable(MPCapable(version: 0, senderKey: 1)), .syn),
+            (.capable(MPCapable(senderKey: 1, receiverKey: 2, dataLength: 3, checksum: 4)), .ack),
+            (.join(.syn(backup: true, addressID: AddressID(1), token: 2, nonce: 3)), .syn),
+            (.join(.synAck(backup: false, addressID: AddressID(1), truncatedHMAC: 2, nonce: 3)), [.syn, .ack]),
+            (.join(.ack(hmac: HMAC160(high: 1, middle: 2, low: 3))), .ack),
+            (.addAddress(AddAddress(addressID: AddressID(1), address: address, port: 5, hmac: 6)), .ack),
+            (.addAddress(AddAddress(echoOf: AddressID(1), address: address)), .ack),
+            (.addAddress(AddAddress(version0: AddressID(1), address: address, port: 5)), .ack),
+            (.removeAddress(RemoveAddress(AddressID(1))), .ack),
+            (.priority(MPPriority(backup: true)), .ack),
+            (.fail(MPFail(dataSequence: 1)), .ack), (.fastClose(MPFastClose(receiverKey: 1)), [.rst, .ack]),
+            (.reset(MPTCPReset(transient: true, reason: 2)), .rst),
+            (.experimental(MPTCPExperimental(flags: 1)), .ack),
+        ]
+        var packets: [[UInt8]] = []
+        for (index, (option, flags)) in options.enumerated() {
+            var block = OptionBlock()
+            block.append(option)
+            packets.append(packet(block, flags: flags, payload: index, isIPv6: index % 2 == 1))
+        }
+        var block = OptionBlock()
+        block.append(TCPTimestamps(value: 1, echo: 2))
+        block.append(signal)
+        packets.append(packet(block, flags: [.ack, .psh], payload: 16))
+        packets.append(unreachable(about: packets[0]))
+        return packets
+    }
+
+    /// An ICMP "too big" about a packet.
+    private static func unreachable(about packet: [UInt8]) -> [UInt8] {
+        let length = 8 + packet.count
+        var bytes = [UInt8](repeating: 0, count: 20 + length)
+        bytes[20] = 3
+        bytes[21] = 4
+        bytes[26] = 5
+        for (index, byte) in packet.enumerated() { bytes[28 + index] = byte }
+        var span = bytes.mutableSpan
+        var raw = unsafe span.mutableBytes
+        _ = IPHeader.emit(
+            source: IPAddress(192, 0, 2, 1), destination: IPAddress(10, 0, 0, 1), protocolNumber: IPHeader.icmp,
+            payloadLength: length, into: &raw, at: 0)
+        let checksum = ~InternetChecksum.fold(InternetChecksum.sum(raw.bytes.extracting(20..<20 + length)))
+        raw.storeBytes(of: checksum.bigEndian, toByteOffset: 22, as: UInt16.self)
+        return bytes
+    }
+
+    /// A pcapng file with these packets.
+    static func capture(of packets: [[UInt8]]) -> [UInt8] {
+        var file: [UInt8] = []
+        var writer = PcapngWriter(into: &file)
+        let interface = writer.addInterface(name: "fuzz0", linkType: .rawIP, into: &file)
+        for packet in packets {
+            unsafe writer.packet(packet.span.bytes, interface: interface, time: 1_000_000_000, into: &file)
+        }
+        return file
+    }
+}
