@@ -79,7 +79,7 @@ let package = Package(
             ["HostStack", "MPTCPConnection", "TCPSubflow", "WireFormats", "TransportPolicies", "TransportValues"]),
         tests("NetworkSimulationTests", ["NetworkSimulation", "HostStack", "WireFormats", "TransportValues"]),
         tests("PacketBackendsTests", ["PacketBackends", "WireFormats", "TransportValues", "CLinux"]),
-        tests("MPTCPSocketsTests", ["MPTCPSockets", "HostStack", "TransportValues"]),
+        tests("MPTCPSocketsTests", ["MPTCPSockets", "HostStack", "MPTCPConnection", "TransportValues"]),
         .target(name: "LabSupport", dependencies: [crypto], path: "Tests/LabSupport", swiftSettings: settings),
         .testTarget(
             name: "KernelTests", dependencies: ["LabSupport"], exclude: ["Peers"], swiftSettings: settings),

@@ -72,6 +72,9 @@ public final class MPTCPStack: Sendable {
     /// The stack's counters by name, those of Linux's MPTcpExt where one fits.
     public func counters() async -> [(name: String, value: UInt64)] { await loop.counters() }
 
+    /// Why the capture ended before its time, in one line; nil: it has not, or none was asked for.
+    public func captureFailure() async -> String? { await loop.captureFailure() }
+
     /// Aborts every connection and closes every listener; calls on them, pending ones as well, throw. Returns once
     /// the peers have been told.
     public func shutDown() async { await loop.shutDown() }

@@ -1,14 +1,14 @@
 internal import PacketBackends
 internal import TransportValues
 
-/// The closed set of devices that a path may have. Optionals instead of an enum, since a noncopyable payload cannot be
-/// changed in place inside an enum; exactly one is set.
+/// A path's device: one of the system's, or a descriptor that the program brought along. Exactly one is set; no enum,
+/// since a noncopyable payload cannot be changed in place inside an enum.
 struct PathDevice: ~Copyable {
+    private var system: AnyPacketBackend?
     private var bare: DescriptorBackend?
-    private var tun: TunDevice?
-    private var packet: PacketSocketBackend?
     /// The stack's own addresses when the path was opened.
     let addresses: [AddressPrefix]
+    private let bareRoutes: [AddressPrefix]
     /// Whether nobody but the stack answers for the addresses; a packet socket shares its with the kernel.
     let ownsAddresses: Bool
     let descriptor: Int32
@@ -18,8 +18,9 @@ struct PathDevice: ~Copyable {
     let maximumPacket: Int
     let checksumOffload: Bool
 
-    private init(bare backend: consuming DescriptorBackend, addresses: [AddressPrefix]) {
-        self.addresses = addresses
+    private init(bare backend: consuming DescriptorBackend, _ path: DescriptorPath) {
+        addresses = path.addresses
+        bareRoutes = path.routes
         ownsAddresses = true
         descriptor = backend.descriptor
         auxiliaryDescriptor = nil
@@ -29,39 +30,37 @@ struct PathDevice: ~Copyable {
         bare = consume backend
     }
 
-    private init(tun device: consuming TunDevice) {
-        addresses = device.assignments.map { AddressPrefix($0.address, $0.prefixLength) }
-        ownsAddresses = true
-        descriptor = device.descriptor
-        auxiliaryDescriptor = device.auxiliaryDescriptor
-        mtu = device.mtu
-        maximumPacket = device.maximumPacket
-        checksumOffload = device.checksumOffload
-        tun = consume device
+    /// What can be reached beyond the addresses' subnets, as of now.
+    var routes: [AddressPrefix] {
+        switch system {
+        case .some(let device): return device.routes.map { AddressPrefix($0.address, $0.prefixLength) }
+        case .none: return bareRoutes
+        }
     }
 
-    private init(packet backend: consuming PacketSocketBackend) {
-        addresses = backend.interface.addresses.filter(\.isForStack).map { AddressPrefix($0.address, $0.prefixLength) }
-        ownsAddresses = false
+    private init(system backend: consuming AnyPacketBackend) {
+        addresses = backend.addresses.filter(\.isForStack).map { AddressPrefix($0.address, $0.prefixLength) }
+        ownsAddresses = !backend.sharesKernelAddresses
         descriptor = backend.descriptor
         auxiliaryDescriptor = backend.auxiliaryDescriptor
         mtu = backend.mtu
         maximumPacket = backend.maximumPacket
         checksumOffload = backend.checksumOffload
-        packet = consume backend
+        bareRoutes = []
+        system = consume backend
     }
 
-    static func open(_ path: StackPath) throws(SocketError) -> PathDevice {
+    static func open(_ path: StackPath, capture: PacketCapture?) throws(SocketError) -> PathDevice {
         do throws(BackendError) {
             switch path {
             case .descriptor(let path):
-                return PathDevice(bare: try DescriptorBackend(path), addresses: path.addresses)
-            case .system(.tun(let specification)):
-                return PathDevice(tun: try TunDevice(specification))
+                return PathDevice(bare: try DescriptorBackend(path), path)
             case .system(.udp):
                 throw .invalidPath(path.name, reason: "udp: paths are not yet available in this version")
-            case .system(.interface(let name)):
-                return PathDevice(packet: try PacketSocketBackend(interface: name))
+            case .system(let specification):
+                var backend = try AnyPacketBackend(opening: specification)
+                if let capture { backend.attach(capture) }
+                return PathDevice(system: backend)
             }
         } catch {
             throw SocketError(error)
@@ -69,11 +68,7 @@ struct PathDevice: ~Copyable {
     }
 
     var counters: BackendCounters {
-        switch tun {
-        case .some(let device): return device.counters
-        case .none: break
-        }
-        switch packet {
+        switch system {
         case .some(let device): return device.counters
         case .none: break
         }
@@ -84,34 +79,31 @@ struct PathDevice: ~Copyable {
     }
 
     mutating func receive(_ body: (RawSpan, ReceivedPacketMetadata) -> Void) throws(BackendError) -> Int {
-        if let count = try packet?.receive(body) { return count }
-        if let count = try tun?.receive(body) { return count }
+        if let count = try system?.receive(body) { return count }
         return try bare!.receive(body)
     }
 
     mutating func send(
         _ buffer: inout MutableRawSpan, headroom: Int, metadata: TransmitMetadata
     ) throws(BackendError) -> SendResult {
-        if let result = try packet?.send(&buffer, headroom: headroom, metadata: metadata) { return result }
-        if let result = try tun?.send(&buffer, headroom: headroom, metadata: metadata) { return result }
+        if let result = try system?.send(&buffer, headroom: headroom, metadata: metadata) { return result }
         return try bare!.send(&buffer, headroom: headroom, metadata: metadata)
     }
 
-    mutating func serviceAuxiliary() throws(BackendError) { try packet?.serviceAuxiliary() }
+    mutating func serviceAuxiliary() throws(BackendError) { try system?.serviceAuxiliary() }
 
     /// What the kernel has told about the path since; addresses that are not for the stack are left out.
     mutating func nextEvent() -> BackendEvent? {
-        while let event = packet?.nextEvent() ?? nil {
+        while let event = system?.nextEvent() ?? nil {
             if case .addressAdded(let address) = event, !address.isForStack { continue }
             return event
         }
         return nil
     }
 
-    /// Has the segments to these endpoints delivered; needed only where the kernel has the same addresses.
-    mutating func setLocalPorts(_ endpoints: [Endpoint]) throws(BackendError) {
-        try packet?.setLocalPorts(endpoints)
-    }
+    mutating func openPort(_ local: Endpoint) throws(BackendError) { try system?.openPort(local) }
+
+    mutating func closePort(_ local: Endpoint) throws(BackendError) { try system?.closePort(local) }
 }
 
 extension InterfaceAddress {

@@ -27,6 +27,8 @@ struct PortReservations: ~Copyable {
     private var listening = UniqueArray<ListeningPort>()
     private var listeners: [Endpoint] = []
     private var reserved: [UInt16] = []
+    private var newlyOpened: [Endpoint] = []
+    private var newlyClosed: [Endpoint] = []
 
     /// - Parameter shared: addresses of paths that are packet sockets; nil when there is no such path.
     init(shared: [IPAddress]?) {
@@ -39,15 +41,14 @@ struct PortReservations: ~Copyable {
     /// The ports that connections may use; nil: any, since no path shares its addresses with the kernel.
     var ephemeralPorts: [UInt16]? { isNeeded ? reserved : nil }
 
-    /// What is to be delivered to packet sockets.
-    var localEndpoints: [Endpoint] {
-        var result: [Endpoint] = []
-        for port in reserved { result += families.map { Endpoint($0, port) } }
-        for listener in listeners {
-            result.append(listener)
-            if listener.address == .anyIPv6 { result.append(Endpoint(.anyIPv4, listener.port)) }
-        }
-        return result
+    /// Endpoints to be delivered to packet sockets, and those no longer to be, since the last call.
+    mutating func takeChanges() -> (opened: [Endpoint], closed: [Endpoint]) {
+        defer { (newlyOpened, newlyClosed) = ([], []) }
+        return (newlyOpened, newlyClosed)
+    }
+
+    private static func endpoints(of listener: Endpoint) -> [Endpoint] {
+        listener.address == .anyIPv6 ? [listener, Endpoint(.anyIPv4, listener.port)] : [listener]
     }
 
     // MARK: Connections
@@ -87,6 +88,7 @@ struct PortReservations: ~Copyable {
             throw error
         }
         reserved += ports
+        for port in ports { newlyOpened += families.map { Endpoint($0, port) } }
     }
 
     /// A kernel without IPv6 has no IPv6 address to answer from either.
@@ -114,6 +116,7 @@ struct PortReservations: ~Copyable {
             throw SocketError(error)
         }
         listeners.append(local)
+        newlyOpened += Self.endpoints(of: local)
     }
 
     private static func hold(_ address: IPAddress, for listener: Endpoint) throws(BackendError) -> ListeningPort {
@@ -127,6 +130,7 @@ struct PortReservations: ~Copyable {
     mutating func release(listening local: Endpoint) {
         guard let index = listeners.firstIndex(of: local) else { return }
         listeners.remove(at: index)
+        newlyClosed += Self.endpoints(of: local)
         var kept = UniqueArray<ListeningPort>()
         while listening.count > 0 {
             let entry = listening.removeLast()

@@ -26,11 +26,12 @@ struct StackEngine: ~Copyable {
         return addressChanges
     }
 
-    /// Has segments to these endpoints delivered where the kernel has the same addresses.
-    mutating func setLocalPorts(_ endpoints: [Endpoint]) throws(SocketError) {
+    /// Begins and ends the delivery of segments to endpoints where the kernel has the same addresses.
+    mutating func updatePorts(opened: [Endpoint], closed: [Endpoint]) throws(SocketError) {
         for index in 0..<paths.count where paths[index].failure == nil {
             do throws(BackendError) {
-                try paths[index].device.setLocalPorts(endpoints)
+                for endpoint in opened { try paths[index].device.openPort(endpoint) }
+                for endpoint in closed { try paths[index].device.closePort(endpoint) }
             } catch {
                 throw SocketError(error)
             }
@@ -44,8 +45,9 @@ struct StackEngine: ~Copyable {
             ownsAddresses: device.ownsAddresses)
         for prefix in device.addresses {
             host.addAddress(prefix.address, prefixLength: prefix.prefixLength, to: interface)
-            // Every path is a way to everywhere: its device finds the gateway, whatever the kernel's default route.
-            host.addRoute(prefix.address.isIPv6 ? .anyIPv6 : .anyIPv4, prefixLength: 0, through: interface)
+        }
+        for route in device.routes {
+            host.addRoute(route.address, prefixLength: route.prefixLength, through: interface)
         }
         paths.append(LoopPath(name: name, interface: interface, device: device))
     }
@@ -95,7 +97,10 @@ struct StackEngine: ~Copyable {
             case .addressAdded(let address):
                 changes.append(.added(address.address))
                 host.addAddress(address.address, prefixLength: address.prefixLength, to: interface)
-                host.addRoute(address.address.isIPv6 ? .anyIPv6 : .anyIPv4, prefixLength: 0, through: interface)
+                // Routes come with addresses; one that is known already does no harm.
+                for route in path.device.routes {
+                    host.addRoute(route.address, prefixLength: route.prefixLength, through: interface)
+                }
                 host.announceAddresses(now: now)
             case .addressRemoved(let address):
                 changes.append(.removed(address.address))

@@ -110,39 +110,31 @@ extension StackLoop {
     private func advance(_ pump: inout SinkPump, _ id: ConnectionID) {
         let time = now
         while true {
-            var buffer: [UInt8]
-            switch pump.sink.takeBuffer() {
-            case .buffer(let free): buffer = free
+            var result = ReadResult.wouldBlock
+            let step = pump.sink.offer { buffer in
+                result = engine.host.read(id, into: &buffer, now: time)
+                if case .bytes(let count) = result { return count }
+                return 0
+            }
+            switch step {
+            case .taken: break
             case .later: return
             case .failed(let reason):
                 pump.result = .failed(.local(reason))
                 return
             }
-            let result = Self.read(&engine.host, id, &buffer, time)
             switch result {
-            case .bytes(let count):
-                pump.total += count
-                pump.sink.put(buffer, count: count)
+            case .bytes(let count): pump.total += count
             case .endOfStream:
-                pump.sink.put(buffer, count: 0)
                 pump.result = .ended
                 return
             case .wouldBlock:
-                pump.sink.put(buffer, count: 0)
                 if let reason = connections[id]?.closeReason {
                     pump.result = reason.isClean ? .ended : .failed(.connection(reason))
                 }
                 return
             }
         }
-    }
-
-    private static func read(
-        _ host: inout Host, _ id: ConnectionID, _ buffer: inout [UInt8], _ now: MonotonicInstant
-    ) -> ReadResult {
-        var span = buffer.mutableSpan
-        var bytes = unsafe span.mutableBytes
-        return host.read(id, into: &bytes, now: now)
     }
 
     /// Ends both pumps with an error, for a socket that is closed under them.

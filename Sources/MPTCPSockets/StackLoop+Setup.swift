@@ -10,10 +10,21 @@ struct OpenedPath: ~Copyable {
 }
 
 extension StackLoop {
-    static func openPaths(_ configuration: StackConfiguration) throws(SocketError) -> UniqueArray<OpenedPath> {
+    static func openCapture(_ configuration: StackConfiguration) throws(SocketError) -> PacketCapture? {
+        guard let file = configuration.captureFile else { return nil }
+        do throws(BackendError) {
+            return try PacketCapture(path: file)
+        } catch {
+            throw SocketError(error)
+        }
+    }
+
+    static func openPaths(
+        _ configuration: StackConfiguration, capture: PacketCapture?
+    ) throws(SocketError) -> UniqueArray<OpenedPath> {
         var devices = UniqueArray<OpenedPath>()
         for specification in configuration.paths {
-            let device = try PathDevice.open(specification)
+            let device = try PathDevice.open(specification, capture: capture)
             devices.append(OpenedPath(name: specification.name, device: device))
         }
         return devices
@@ -48,7 +59,8 @@ extension StackLoop {
     /// Gives the host and the packet sockets the ports that are reserved now.
     func applyReservations() throws(SocketError) {
         guard let ports = reservations.ephemeralPorts else { return }
-        try engine.setLocalPorts(reservations.localEndpoints)
+        let changes = reservations.takeChanges()
+        try engine.updatePorts(opened: changes.opened, closed: changes.closed)
         engine.host.setEphemeralPorts(ports)
     }
 

@@ -23,6 +23,8 @@ extension StackLoop {
         engine.host.counters.all
     }
 
+    func captureFailure() -> String? { capture?.failure?.description }
+
     func close(_ id: ConnectionID) async throws(SocketError) {
         guard let record = connections[id], record.phase != .released else { return }
         do throws(SocketError) {
@@ -50,5 +52,6 @@ extension StackLoop {
         // The farewells go out now: the caller may end the process as soon as this returns.
         var sent = 0
         repeat { sent = engine.output(limit: 1024, now: now) } while sent == 1024
+        capture?.flush()
     }
 }

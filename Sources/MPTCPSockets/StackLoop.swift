@@ -12,6 +12,9 @@ actor StackLoop {
     var connections: [ConnectionID: ConnectionRecord] = [:]
     var listeners: [ListenerID: ListenerRecord] = [:]
     var reservations: PortReservations
+    /// Every path's packets go into this file; nil: nobody asked.
+    let capture: PacketCapture?
+    private var captureFlush = MonotonicInstant.zero
     var isShutDown = false
     private var nextTicket: UInt64 = 0
 
@@ -26,16 +29,18 @@ actor StackLoop {
         self.executor = executor
         var hostConfiguration = HostConfiguration()
         hostConfiguration.connection = configuration.connection
-        let devices = try Self.openPaths(configuration)
+        let capture = try Self.openCapture(configuration)
+        let devices = try Self.openPaths(configuration, capture: capture)
+        self.capture = capture
         var reservations = PortReservations(shared: Self.sharedAddresses(devices))
         try reservations.growEphemeral()
         hostConfiguration.ephemeralPorts = reservations.ephemeralPorts
-        let endpoints = reservations.localEndpoints
+        let ports = reservations.takeChanges()
         self.reservations = reservations
         engine = StackEngine(
             host: Host(hostConfiguration, randomness: systemRandomSource(), now: LoopClock.now()))
         try Self.install(devices, in: &engine, poller: executor.poller)
-        try engine.setLocalPorts(endpoints)
+        try engine.updatePorts(opened: ports.opened, closed: ports.closed)
         try executor.start(self)
     }
 
@@ -65,8 +70,17 @@ actor StackLoop {
         }
         watchPending()
         if isBusy { return 0 }
-        let deadline = engine.host.nextDeadline
+        var deadline = engine.host.nextDeadline
+        if capture != nil { deadline = min(deadline, flushCapture(now)) }
         return deadline == .distantFuture ? -1 : max(0, (deadline - now).nanoseconds)
+    }
+
+    /// Writes the capture's buffer from time to time while there is nothing better to do; returns when to look again.
+    private func flushCapture(_ now: MonotonicInstant) -> MonotonicInstant {
+        if now < captureFlush { return captureFlush }
+        capture?.flush()
+        captureFlush = now + .milliseconds(200)
+        return captureFlush
     }
 
     /// Asks to be told when a device takes packets again, only while packets wait for it.

@@ -39,8 +39,13 @@ public struct DescriptorPath: Sendable, Hashable {
     public var addresses: [AddressPrefix]
     /// Bytes of the largest IP packet.
     public var mtu: Int
+    /// Destinations beyond the addresses' subnets; prefix length 0 for everything.
+    public var routes: [AddressPrefix]
 
-    public init(name: String, descriptor: Int32, addresses: [AddressPrefix], mtu: Int = 1500) {
+    public init(
+        name: String, descriptor: Int32, addresses: [AddressPrefix], mtu: Int = 1500, routes: [AddressPrefix] = []
+    ) {
+        self.routes = routes
         self.name = name
         self.descriptor = descriptor
         self.addresses = addresses

@@ -22,15 +22,16 @@ public protocol StreamSource: Sendable {
 /// Where a connection's bytes go, called on the stack's own thread. No call may block.
 public protocol StreamSink: Sendable {
     func start(wake: StreamWake)
-    /// A buffer to be filled, not empty; nil: none is free now, and the sink calls its wake-up when one is. Bytes stay
-    /// in the connection (and the peer is held back by the receive window) until then.
-    func takeBuffer() -> SinkBuffer
-    /// `buffer[..<count]` are the stream's next bytes; 0: the buffer was not used.
-    func put(_ buffer: consuming [UInt8], count: Int)
+    /// Bytes may have come. A sink with room calls `fill` once with a buffer that is not empty; it writes the stream's
+    /// next bytes to the buffer's start and returns their number, 0 when there are none now. Bytes stay in the
+    /// connection (and the peer is held back by the receive window) while the sink has no room.
+    func offer(_ fill: (inout MutableRawSpan) -> Int) -> SinkStep
 }
 
-public enum SinkBuffer: Sendable {
-    case buffer([UInt8])
+public enum SinkStep: Sendable {
+    /// `fill` was called.
+    case taken
+    /// No room now: the sink calls its wake-up when there is.
     case later
     /// The sink is broken, e.g. standard output was closed; the reason in one line.
     case failed(String)
