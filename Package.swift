@@ -69,7 +69,8 @@ let package = Package(
             ],
             swiftSettings: settings),
         .executableTarget(
-            name: "Fuzz", dependencies: ["WireFormats", "TransportValues"], path: "Fuzz", swiftSettings: settings),
+            name: "Fuzz", dependencies: ["WireFormats", "TransportValues"], path: "Fuzz", exclude: ["Coverage"],
+            swiftSettings: settings),
         tests("TransportValuesTests", ["TransportValues"]),
         tests("WireFormatsTests", ["WireFormats", "MPTCPConnection", "TransportValues", "Fuzz"]),
         tests("TransportPoliciesTests", ["TransportPolicies", "TransportValues"]),

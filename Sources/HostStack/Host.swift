@@ -154,6 +154,14 @@ struct ConnectionSlot: ~Copyable {
         }
     }
 
+    /// Something beside packets to send waits to be looked at.
+    var isEventful: Bool {
+        switch connection {
+        case .some(let connection): connection.hasEvents || connection.wantsPathCheck
+        case .none: false
+        }
+    }
+
     func snapshot() -> ConnectionSnapshot? {
         switch connection {
         case .some(let connection): connection.snapshot()

@@ -46,6 +46,8 @@ public struct Connection: ~Copyable {
     var handshakeError: ConnectionCloseReason?
     /// Nobody will read any more: what arrives is thrown away, so that the close can end.
     public var discardIncoming = false
+    /// Something changed that may let another subflow be opened.
+    public internal(set) var wantsPathCheck = false
     var totals = ConnectionTotals()
     var closedSubflows: [SubflowSnapshot] = []
 

@@ -161,12 +161,12 @@ private func roundTrip(
         let plateau = cubeRoot(300 / 0.4)
         #expect(abs(plateau - 9.0856) < 1e-3)
         var now = MonotonicInstant.zero
-        grow(&controller, &now, .seconds(plateau / 2))
+        grow(&controller, &now, TimeSpan(seconds: plateau / 2))
         // Half way: 0.4 · (−K/2)³ + 1000 = 962.5, within the growth of one round trip.
         #expect(abs(controller.window - 962_500) < 8 * segment)
-        grow(&controller, &now, .seconds(plateau / 2))
+        grow(&controller, &now, TimeSpan(seconds: plateau / 2))
         #expect(abs(controller.window - 1_000 * segment) < 2 * segment)
-        grow(&controller, &now, .seconds(plateau))
+        grow(&controller, &now, TimeSpan(seconds: plateau))
         // Convex as it was concave: 0.4 · K³ + 1000 = 1300.
         #expect(abs(controller.window - 1_300 * segment) < 14 * segment)
     }
@@ -191,7 +191,7 @@ private func roundTrip(
         #expect(controller.window == 490 * segment)
         var now = MonotonicInstant.zero
         // W_max = 700 · 0.85 = 595, K = cbrt(105 / 0.4) = 6.403
-        grow(&controller, &now, .seconds(cubeRoot(105 / 0.4)))
+        grow(&controller, &now, TimeSpan(seconds: cubeRoot(105 / 0.4)))
         #expect(abs(controller.window - 595 * segment) < 2 * segment)
     }
 

@@ -23,7 +23,7 @@ import TransportValues
         estimator.sample(.milliseconds(100), now: .zero)
         for step in 1...50 {
             let value = Double(50 + (step * 37) % 300) / 1000
-            estimator.sample(.seconds(value), now: .zero + .milliseconds(Int64(step)))
+            estimator.sample(TimeSpan(seconds: value), now: .zero + .milliseconds(Int64(step)))
             variance = 0.75 * variance + 0.25 * abs(smoothed - value)
             smoothed = 0.875 * smoothed + 0.125 * value
             #expect(abs(estimator.smoothed.seconds - smoothed) < 1e-6)
