@@ -57,7 +57,10 @@ let package = Package(
         module("PacketBackends", ["WireFormats", "TransportValues", "CLinux", containers]),
         module(
             "MPTCPSockets",
-            ["HostStack", "PacketBackends", "WireFormats", "TransportValues", "CLinux", containers, deques, logging]),
+            [
+                "HostStack", "MPTCPConnection", "PacketBackends", "WireFormats", "TransportValues", "CLinux", containers,
+                deques, logging,
+            ]),
         .executableTarget(
             name: "mptcp",
             dependencies: [
@@ -77,7 +80,7 @@ let package = Package(
             ["HostStack", "MPTCPConnection", "TCPSubflow", "WireFormats", "TransportPolicies", "TransportValues"]),
         tests("NetworkSimulationTests", ["NetworkSimulation", "HostStack", "MPTCPConnection", "WireFormats", "TransportValues"]),
         tests("PacketBackendsTests", ["PacketBackends", "WireFormats", "TransportValues", "CLinux"]),
-        tests("MPTCPSocketsTests", ["MPTCPSockets", "HostStack", "TransportValues"]),
+        tests("MPTCPSocketsTests", ["MPTCPSockets", "HostStack", "MPTCPConnection", "TransportValues"]),
         .target(name: "LabSupport", path: "Tests/LabSupport", swiftSettings: settings),
         .testTarget(
             name: "KernelTests", dependencies: ["LabSupport"], exclude: ["Peers"], swiftSettings: settings),

@@ -98,6 +98,9 @@ public struct Host: ~Copyable {
         }
     }
 
+    /// Ports for connections and joins from now on; see ``HostConfiguration/ephemeralPorts``.
+    public mutating func setEphemeralPorts(_ ports: [UInt16]?) { configuration.ephemeralPorts = ports }
+
     // MARK: Events and time
 
     public mutating func nextEvent() -> HostEvent? { events.isEmpty ? nil : events.removeFirst() }

@@ -118,7 +118,8 @@ public struct Connection: ~Copyable {
         }
         readableReported = false
         if receive.isFinished { return .endOfStream }
-        if case .closed = phase { return .endOfStream }
+        // A connection that failed has no end of stream: its owner learns of the failure by the event `closed`.
+        if case .closed(let reason) = phase, reason.isClean { return .endOfStream }
         return .wouldBlock
     }
 

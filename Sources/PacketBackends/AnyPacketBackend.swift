@@ -75,6 +75,22 @@ public struct AnyPacketBackend: PacketBackend, ~Copyable {
         }
     }
 
+    /// What this path has a route to beyond its addresses' subnets, as of now; prefix length 0 for a default route. A
+    /// TUN's kernel end is a router to everywhere.
+    public var routes: [InterfaceAddress] {
+        switch tun {
+        case .some(let tun):
+            return tun.assignments.map {
+                InterfaceAddress(address: $0.address.isIPv6 ? .anyIPv6 : .anyIPv4, prefixLength: 0)
+            }
+        case .none: break
+        }
+        switch shared {
+        case .some(let shared): return shared.routes
+        case .none: return []
+        }
+    }
+
     /// Whether the kernel has the stack's addresses too, so that ports need a ``KernelPortReservation``.
     public let sharesKernelAddresses: Bool
 
