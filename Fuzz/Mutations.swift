@@ -37,7 +37,7 @@ extension WireFuzzer {
             default: if random.chance(0.2) { bytes.removeSubrange(position...) }
             }
         }
-        if random.chance(0.9) { repair(&bytes) }
+        if random.chance(0.9) { SeedPackets.repair(&bytes) }
         return bytes
     }
 
@@ -56,7 +56,9 @@ extension WireFuzzer {
             let length = random.chance(0.85) ? lengths[below(16)] : edge()
             options += [kind, length]
             var contents = randomBytes(max(0, min(Int(length), 40) - 2))
-            if kind == 30, !contents.isEmpty, random.chance(0.8) { contents[0] = UInt8(below(9)) << 4 | contents[0] & 15 }
+            if kind == 30, !contents.isEmpty, random.chance(0.8) {
+                contents[0] = UInt8(below(9)) << 4 | contents[0] & 15
+            }
             options += contents
         }
         options = Array(options.prefix(40))
@@ -69,24 +71,6 @@ extension WireFuzzer {
         let flags: InlineArray<8, UInt8> = [0x10, 0x10, 0x18, 0x02, 0x12, 0x04, 0x14, 0x11]
         bytes[header + 13] = random.chance(0.9) ? flags[below(8)] : UInt8(truncatingIfNeeded: random.next())
         return bytes
-    }
-
-    private func repair(_ bytes: inout [UInt8]) {
-        guard bytes.count >= 20, bytes.count <= 0xffff else { return }
-        if bytes[0] >> 4 == 6, bytes.count >= 40 {
-            bytes[4] = UInt8((bytes.count - 40) >> 8)
-            bytes[5] = UInt8((bytes.count - 40) & 255)
-            return
-        }
-        let length = Int(bytes[0] & 15) * 4
-        guard bytes[0] >> 4 == 4, length >= 20, length <= bytes.count else { return }
-        bytes[2] = UInt8(bytes.count >> 8)
-        bytes[3] = UInt8(bytes.count & 255)
-        bytes[10] = 0
-        bytes[11] = 0
-        let checksum = ~InternetChecksum.fold(unsafe InternetChecksum.sum(bytes.span.bytes.extracting(0..<length)))
-        bytes[10] = UInt8(checksum >> 8)
-        bytes[11] = UInt8(checksum & 255)
     }
 
     /// A capture file, mostly cut, with a few bytes changed.

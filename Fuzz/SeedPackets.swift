@@ -55,26 +55,70 @@ enum SeedPackets {
         block.append(TCPTimestamps(value: 1, echo: 2))
         block.append(signal)
         packets.append(packet(block, flags: [.ack, .psh], payload: 16))
-        packets.append(unreachable(about: packets[0]))
+        for isIPv6 in [false, true] {
+            packets.append(unreachable(about: packets[isIPv6 ? 1 : 0], isIPv6: isIPv6))
+            packets.append(datagram(isIPv6: isIPv6))
+        }
         return packets
     }
 
     /// An ICMP "too big" about a packet.
-    private static func unreachable(about packet: [UInt8]) -> [UInt8] {
-        let length = 8 + packet.count
-        var bytes = [UInt8](repeating: 0, count: 20 + length)
-        bytes[20] = 3
-        bytes[21] = 4
-        bytes[26] = 5
-        for (index, byte) in packet.enumerated() { bytes[28 + index] = byte }
+    private static func unreachable(about packet: [UInt8], isIPv6: Bool) -> [UInt8] {
+        var bytes: [UInt8] = isIPv6 ? [2, 0, 0, 0, 0, 0, 5, 0] : [3, 4, 0, 0, 0, 0, 5, 0]
+        bytes += packet
+        return wrapped(bytes, isIPv6 ? IPHeader.icmpV6 : IPHeader.icmp, isIPv6: isIPv6)
+    }
+
+    private static func datagram(isIPv6: Bool) -> [UInt8] {
+        wrapped([0, 53, 20, 233, 0, 12, 0, 0, 1, 2, 3, 4], IPHeader.udp, isIPv6: isIPv6)
+    }
+
+    /// An IP packet with this payload; ``repair(_:)`` sets an ICMP checksum.
+    private static func wrapped(_ payload: [UInt8], _ protocolNumber: UInt8, isIPv6: Bool) -> [UInt8] {
+        let header = isIPv6 ? 40 : 20
+        var bytes = [UInt8](repeating: 0, count: header) + payload
         var span = bytes.mutableSpan
         var raw = unsafe span.mutableBytes
         _ = IPHeader.emit(
-            source: IPAddress(192, 0, 2, 1), destination: IPAddress(10, 0, 0, 1), protocolNumber: IPHeader.icmp,
-            payloadLength: length, into: &raw, at: 0)
-        let checksum = ~InternetChecksum.fold(InternetChecksum.sum(raw.bytes.extracting(20..<20 + length)))
-        raw.storeBytes(of: checksum.bigEndian, toByteOffset: 22, as: UInt16.self)
+            source: isIPv6 ? IPAddress(high: 1, low: 2) : IPAddress(192, 0, 2, 1),
+            destination: isIPv6 ? IPAddress(high: 1, low: 3) : IPAddress(10, 0, 0, 1),
+            protocolNumber: protocolNumber, payloadLength: payload.count, into: &raw, at: 0)
+        repair(&bytes)
         return bytes
+    }
+
+    /// Sets the lengths and checksums of a packet's IP header, and of ICMP behind it, as far as it has them.
+    static func repair(_ bytes: inout [UInt8]) {
+        guard bytes.count >= 20, bytes.count <= 0xffff else { return }
+        if bytes[0] >> 4 == 6, bytes.count >= 40 {
+            bytes[4] = UInt8((bytes.count - 40) >> 8)
+            bytes[5] = UInt8((bytes.count - 40) & 255)
+        } else {
+            let length = Int(bytes[0] & 15) * 4
+            guard bytes[0] >> 4 == 4, length >= 20, length <= bytes.count else { return }
+            bytes[2] = UInt8(bytes.count >> 8)
+            bytes[3] = UInt8(bytes.count & 255)
+            setChecksum(&bytes, at: 10, over: 0..<length, initial: 0)
+        }
+        guard let ip = try? unsafe IPHeader(bytes.span.bytes), ip.payloadLength >= 8 else { return }
+        let pseudo =
+            ip.protocolNumber == IPHeader.icmpV6
+            ? InternetChecksum.pseudoHeaderSum(
+                source: ip.source, destination: ip.destination, protocolNumber: IPHeader.icmpV6,
+                length: ip.payloadLength) : 0
+        guard ip.protocolNumber == IPHeader.icmp || ip.protocolNumber == IPHeader.icmpV6 else { return }
+        setChecksum(
+            &bytes, at: ip.payloadOffset + 2, over: ip.payloadOffset..<ip.payloadOffset + ip.payloadLength,
+            initial: pseudo)
+    }
+
+    private static func setChecksum(_ bytes: inout [UInt8], at field: Int, over range: Range<Int>, initial: UInt64) {
+        bytes[field] = 0
+        bytes[field + 1] = 0
+        let sum = unsafe InternetChecksum.sum(bytes.span.bytes.extracting(range), initial: initial)
+        let checksum = ~InternetChecksum.fold(sum)
+        bytes[field] = UInt8(checksum >> 8)
+        bytes[field + 1] = UInt8(checksum & 255)
     }
 
     /// A pcapng file with these packets.

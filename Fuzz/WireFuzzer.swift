@@ -29,8 +29,9 @@ public struct WireFuzzer {
 
     public private(set) var tally = Tally()
     var random: RandomSource
-    /// Packets that mutations begin from.
+    /// Packets that mutations begin from: those given, and those of our own making.
     let seeds: [[UInt8]]
+    let own: [[UInt8]]
     /// Whole capture files that mutations begin from.
     let files: [[UInt8]]
 
@@ -40,8 +41,8 @@ public struct WireFuzzer {
     ///   - files: capture files to mutate; one of our own is added.
     public init(seed: UInt64, packets: [[UInt8]], files: [[UInt8]]) {
         random = RandomSource(seed: seed)
-        let own = SeedPackets.make()
-        seeds = packets + own
+        own = SeedPackets.make()
+        seeds = packets.isEmpty ? own : packets
         self.files = files + [SeedPackets.capture(of: own)]
     }
 
@@ -58,6 +59,8 @@ public struct WireFuzzer {
         switch random.next() % 8 {
         case 0: return randomBytes(Int(random.next() % 120))
         case 1, 2, 3: return optionSoup()
+        // Captures are many and alike: half of the mutations begin from packets of our own.
+        case 4, 5: return mutated(own[Int(random.next() % UInt64(own.count))])
         default: return mutated(seeds[Int(random.next() % UInt64(seeds.count))])
         }
     }

@@ -46,7 +46,7 @@ extension Host {
             let index = Int(flow.connection)
             slots[index].connection?.receive(
                 segment, packet: packet, subflow: Int(flow.subflow), now: now, counters: &counters)
-            return follow(flow.connection, now: now)
+            return followSegment(flow.connection, now: now)
         }
         guard segment.flags.contains(.syn), !segment.flags.contains(.ack), !segment.flags.contains(.rst) else {
             return refuse(segment, tuple, interface, reason: nil, now: now)

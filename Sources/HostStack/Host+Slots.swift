@@ -113,6 +113,11 @@ extension Host {
         if queue || opened { markReady(slot) }
     }
 
+    /// After a segment: timers and the rest wait for the end of the batch, when nothing is left to transmit.
+    mutating func followSegment(_ slot: Int32, now: MonotonicInstant) {
+        if slots[Int(slot)].isEventful { follow(slot, now: now) } else { markReady(slot) }
+    }
+
     private mutating func report(_ happened: ConnectionEvents, _ slot: Int32, now: MonotonicInstant) {
         let index = Int(slot)
         let id = ConnectionID(index: slot, generation: slots[index].generation)

@@ -98,6 +98,9 @@ public struct Host: ~Copyable {
         }
     }
 
+    /// Ports for connections and joins from now on; see ``HostConfiguration/ephemeralPorts``.
+    public mutating func setEphemeralPorts(_ ports: [UInt16]?) { configuration.ephemeralPorts = ports }
+
     // MARK: Events and time
 
     public mutating func nextEvent() -> HostEvent? { events.isEmpty ? nil : events.removeFirst() }
@@ -148,6 +151,14 @@ struct ConnectionSlot: ~Copyable {
         switch connection {
         case .some(let connection): connection.initialTuple
         case .none: nil
+        }
+    }
+
+    /// Something beside packets to send waits to be looked at.
+    var isEventful: Bool {
+        switch connection {
+        case .some(let connection): connection.hasEvents || connection.wantsPathCheck
+        case .none: false
         }
     }
 

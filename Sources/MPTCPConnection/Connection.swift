@@ -46,6 +46,8 @@ public struct Connection: ~Copyable {
     var handshakeError: ConnectionCloseReason?
     /// Nobody will read any more: what arrives is thrown away, so that the close can end.
     public var discardIncoming = false
+    /// Something changed that may let another subflow be opened.
+    public internal(set) var wantsPathCheck = false
     var totals = ConnectionTotals()
     var closedSubflows: [SubflowSnapshot] = []
 
@@ -116,7 +118,8 @@ public struct Connection: ~Copyable {
         }
         readableReported = false
         if receive.isFinished { return .endOfStream }
-        if case .closed = phase { return .endOfStream }
+        // A connection that failed has no end of stream: its owner learns of the failure by the event `closed`.
+        if case .closed(let reason) = phase, reason.isClean { return .endOfStream }
         return .wouldBlock
     }
 

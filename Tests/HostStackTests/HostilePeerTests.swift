@@ -22,20 +22,20 @@ import WireFormats
         options.append(.capable(MPCapable()))
         peer.send([.syn], from: ScriptedPeer.peer, to: ScriptedPeer.server, sequence: 1000, options: options)
         let answer = try #require(peer.replies().first)
-        guard case .capable(let capable)? = answer.segment.options.multipath.other else { return Issue.record("no key") }
+        guard case .capable(let capable)? = answer.segment.options.multipath.other else { throw Unexpected("no key") }
         peer.hostKey = try #require(capable.senderKey)
         peer.sequence = 1001
         peer.acknowledgment = answer.segment.sequence.rawValue &+ 1
         peer.data([9, 9], at: 2, options: peer.signal(dataAck: 1, dataOffset: 3, subflow: 3, length: 2))
-        #expect(peer.host.accept(listener) == nil)
+        #expect(peer.accept(listener) == nil)
         #expect(peer.host.counters[.handshakeOutOfOrderDropped] == 1)
         // MP_CAPABLE with data, 22 bytes: keys and mapping at once.
         options = OptionBlock()
         options.append(.capable(MPCapable(senderKey: peer.key, receiverKey: peer.hostKey, dataLength: 2)))
         peer.data([7, 8], options: options)
-        let id = try #require(peer.host.accept(listener))
+        let id = try #require(peer.accept(listener))
         #expect(peer.read(id) == [7, 8])
-        #expect(peer.host.snapshot(id)?.isMultipath == true)
+        #expect(peer.snapshot(id)?.isMultipath == true)
     }
 
     @Test func keysThatAreNotOursFallBack() throws {
@@ -50,8 +50,8 @@ import WireFormats
         peer.sequence = 1001
         peer.acknowledgment = answer.segment.sequence.rawValue &+ 1
         peer.ack(options: options)
-        let id = try #require(peer.host.accept(listener))
-        #expect(peer.host.snapshot(id)?.fallback == FallbackReason.keyMismatch.rawValue)
+        let id = try #require(peer.accept(listener))
+        #expect(peer.snapshot(id)?.fallback == FallbackReason.keyMismatch.rawValue)
         peer.data([4], options: OptionBlock())
         #expect(peer.read(id) == [4])
     }
@@ -59,14 +59,14 @@ import WireFormats
     @Test func dataAckBeyondWhatWasSentFreesNothing() throws {
         let peer = ScriptedPeer()
         let id = try peer.establish()
-        #expect(peer.host.write(id, [1, 2, 3, 4].span.bytes, now: peer.now) == 4)
+        #expect(peer.host.write(id, [1, 2, 3, 4].rawBytes, now: peer.now) == 4)
         #expect(peer.replies().contains { $0.payload == [1, 2, 3, 4] })
         for lie in [6, 1_000, 1 << 40, Int64.max / 2] { peer.ack(options: peer.signal(dataAck: lie)) }
         #expect(peer.host.counters[.dataAckBeyondSent] == 4)
-        #expect(peer.host.snapshot(id)?.bytesAcknowledged == 0)
+        #expect(peer.snapshot(id)?.bytesAcknowledged == 0)
         peer.acknowledgment &+= 4
         peer.ack(options: peer.signal(dataAck: 5))
-        #expect(peer.host.snapshot(id)?.bytesAcknowledged == 4)
+        #expect(peer.snapshot(id)?.bytesAcknowledged == 4)
     }
 
     @Test func mappingsOutsideTheWindowAreNotKept() throws {
@@ -119,7 +119,7 @@ import WireFormats
         let refused = try #require(peer.replies().first)
         #expect(refused.segment.flags.contains(.rst))
         #expect(peer.host.counters[.MPJoinNoTokenFound] == 1)
-        guard case .reset(let reset)? = refused.segment.options.multipath.other else { return Issue.record("no MP_TCPRST") }
+        guard case .reset(let reset)? = refused.segment.options.multipath.other else { throw Unexpected("no MP_TCPRST") }
         #expect(reset.reason == MPTCPReset.multipathSpecificError)
 
         options = OptionBlock()
@@ -134,7 +134,7 @@ import WireFormats
             options: options)
         #expect(peer.host.counters[.MPJoinAckHMacFailure] == 1)
         #expect(peer.replies().contains { $0.segment.flags.contains(.rst) })
-        #expect(peer.host.snapshot(id)?.closeReason == nil, "the connection goes on")
+        #expect(peer.snapshot(id)?.closeReason == nil, "the connection goes on")
     }
 
     @Test func joinWithTheRightHMACIsAcknowledged() throws {
@@ -148,7 +148,7 @@ import WireFormats
         peer.send([.syn], from: from, to: to, sequence: 1, options: options)
         let answer = try #require(peer.replies().first { $0.segment.flags == [.syn, .ack] })
         guard case .join(.synAck(_, _, let truncated, let nonce))? = answer.segment.options.multipath.other else {
-            return Issue.record("no MP_JOIN")
+            throw Unexpected("no MP_JOIN")
         }
         let theirs = KeyMaterial.joinHMAC(
             localKey: peer.hostKey, remoteKey: peer.key, localNonce: nonce, remoteNonce: 7, version: .one)
@@ -164,7 +164,7 @@ import WireFormats
             #expect(peer.replies().contains { $0.segment.destinationPort == 6000 }, "repetition \(repetition)")
         }
         #expect(peer.host.counters[.MPJoinAckRx] == 1)
-        #expect(peer.host.snapshot(id)?.subflows.count == 2)
+        #expect(peer.snapshot(id)?.subflows.count == 2)
     }
 
     @Test func halfOpenConnectionsAreBounded() throws {
@@ -224,12 +224,12 @@ import WireFormats
         var options = OptionBlock()
         options.append(.fastClose(MPFastClose(receiverKey: 1)))
         peer.ack(options: options)
-        #expect(peer.host.snapshot(id)?.closeReason == nil)
+        #expect(peer.snapshot(id)?.closeReason == nil)
         #expect(peer.host.counters[.fastcloseBadKey] == 1)
         options = OptionBlock()
         options.append(.fastClose(MPFastClose(receiverKey: peer.hostKey)))
         peer.ack(options: options)
-        #expect(peer.host.snapshot(id)?.closeReason == .fastClosed)
+        #expect(peer.snapshot(id)?.closeReason == .fastClosed)
         #expect(peer.replies().contains { $0.segment.flags.contains(.rst) })
     }
 
@@ -237,7 +237,7 @@ import WireFormats
         let peer = ScriptedPeer()
         var random = RandomSource(seed: seed)
         let id = try peer.establish()
-        _ = peer.host.write(id, PairedHosts.pattern(0, 5_000).span.bytes, now: peer.now)
+        _ = peer.host.write(id, PairedHosts.pattern(0, 5_000).rawBytes, now: peer.now)
         for _ in 0..<3_000 {
             let base = peer.sequence &+ UInt32(truncatingIfNeeded: random.chance(0.5) ? random.next() % 4_000 : random.next())
             let ack =

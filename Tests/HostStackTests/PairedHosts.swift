@@ -32,7 +32,7 @@ final class PairedHosts {
         var bytes: [UInt8]
 
         var segment: TCPSegment? {
-            let span = bytes.span.bytes
+            let span = bytes.rawBytes
             guard let ip = try? IPHeader(span) else { return nil }
             return try? TCPSegment(span, ip: ip, checksum: .unverified)
         }
@@ -68,7 +68,7 @@ final class PairedHosts {
         now = max(now, next)
         while let first = queue.first, first.time <= now {
             queue.removeFirst()
-            let bytes = first.bytes.span.bytes
+            let bytes = first.bytes.rawBytes
             if first.toServer {
                 server.receive(bytes, on: first.interface, now: now)
             } else {
@@ -120,7 +120,11 @@ final class PairedHosts {
     }
 
     func write(client isClient: Bool, _ id: ConnectionID, _ bytes: [UInt8]) -> Int {
-        isClient ? client.write(id, bytes.span.bytes, now: now) : server.write(id, bytes.span.bytes, now: now)
+        isClient ? client.write(id, bytes.rawBytes, now: now) : server.write(id, bytes.rawBytes, now: now)
+    }
+
+    func snapshot(client isClient: Bool, _ id: ConnectionID) -> ConnectionSnapshot? {
+        isClient ? client.snapshot(id) : server.snapshot(id)
     }
 
     func read(client isClient: Bool, _ id: ConnectionID) -> (bytes: [UInt8], ended: Bool) {

@@ -48,7 +48,7 @@ final class ScriptedPeer {
             source: from.address, destination: to.address, protocolNumber: IPHeader.tcp,
             payloadLength: header + payload.count, identification: 0, trafficClass: 0, hopLimit: 64, into: &raw, at: 0)
         let bytes = Array(packet[..<(20 + header + payload.count)])
-        host.receive(bytes.span.bytes, on: InterfaceID(to.address == IPAddress(10, 0, 2, 2) ? 1 : 0), now: now)
+        host.receive(bytes.rawBytes, on: InterfaceID(to.address == IPAddress(10, 0, 2, 2) ? 1 : 0), now: now)
     }
 
     /// Everything that the host sends now.
@@ -59,8 +59,8 @@ final class ScriptedPeer {
             var raw = unsafe span.mutableBytes
             guard let metadata = host.transmit(into: &raw, headroom: 0, now: now) else { return result }
             let bytes = Array(buffer[..<metadata.length])
-            guard let ip = try? IPHeader(bytes.span.bytes),
-                let segment = try? TCPSegment(bytes.span.bytes, ip: ip, checksum: .unverified)
+            guard let ip = try? IPHeader(bytes.rawBytes),
+                let segment = try? TCPSegment(bytes.rawBytes, ip: ip, checksum: .unverified)
             else {
                 Issue.record("the host sent a packet that does not parse")
                 continue
@@ -69,6 +69,11 @@ final class ScriptedPeer {
             result.append(Reply(ip: ip, segment: segment, payload: payload))
         }
     }
+
+    // The test macros can't call into a type that can't be copied.
+
+    func accept(_ listener: ListenerID) -> ConnectionID? { host.accept(listener) }
+    func snapshot(_ id: ConnectionID) -> ConnectionSnapshot? { host.snapshot(id) }
 
     func wait(_ span: TimeSpan) {
         let end = now + span
@@ -100,8 +105,7 @@ final class ScriptedPeer {
         let answer = try #require(replies().first)
         #expect(answer.segment.flags == [.syn, .ack])
         guard case .capable(let capable)? = answer.segment.options.multipath.other else {
-            Issue.record("no MP_CAPABLE in the SYN/ACK")
-            throw CancellationError()
+            throw Unexpected("no MP_CAPABLE in the SYN/ACK")
         }
         hostKey = try #require(capable.senderKey)
         sequence += 1
@@ -110,7 +114,7 @@ final class ScriptedPeer {
         options.append(.capable(MPCapable(senderKey: key, receiverKey: hostKey)))
         send([.ack], from: Self.peer, to: Self.server, sequence: sequence, acknowledgment: acknowledgment, options: options)
         _ = replies()
-        return try #require(host.accept(listener))
+        return try #require(accept(listener))
     }
 
     /// A DSS from the peer: data offsets count from 1 for the first byte.
@@ -148,4 +152,10 @@ final class ScriptedPeer {
         if case .bytes(let count) = host.read(id, into: &raw, now: now) { return Array(buffer[..<count]) }
         return []
     }
+}
+
+/// A reply that is not what the script needs to go on.
+struct Unexpected: Error {
+    let what: String
+    init(_ what: String) { self.what = what }
 }

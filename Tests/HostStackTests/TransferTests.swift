@@ -54,8 +54,8 @@ import WireFormats
         #expect(intact, "every byte in its place")
         let server = try #require(accepted)
         return Result(
-            clientGot: clientGot, serverGot: serverGot, clientSnapshot: try #require(pair.client.snapshot(id)),
-            serverSnapshot: try #require(pair.server.snapshot(server)))
+            clientGot: clientGot, serverGot: serverGot, clientSnapshot: try #require(pair.snapshot(client: true, id)),
+            serverSnapshot: try #require(pair.snapshot(client: false, server)))
     }
 
     @Test(arguments: [1, 2]) func movesDataBothWays(paths: Int) throws {

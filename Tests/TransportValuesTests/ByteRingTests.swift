@@ -12,7 +12,8 @@ import TransportValues
             if random.chance(0.55) {
                 let count = Int(random.next() % 700)
                 ring.reserve(Int(end - ring.start) + count, preserving: ring.start..<end)
-                unsafe ring.write(bytes(at: end, count: count).span.bytes, at: end)
+                let piece = bytes(at: end, count: count)
+                unsafe ring.write(piece.span.bytes, at: end)
                 end += Int64(count)
             } else {
                 ring.discard(below: min(end, ring.start + Int64(random.next() % 900)))

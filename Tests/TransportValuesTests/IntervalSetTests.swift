@@ -11,8 +11,8 @@ import TransportValues
             let low = Int64(random.next() % 190)
             let range = low..<min(200, low + Int64(random.next() % 12))
             if random.chance(0.6) {
-                let taken = set.insert(range)
-                #expect(taken)
+                let isInserted = set.insert(range)
+                #expect(isInserted)
                 for offset in range { bitmap[Int(offset)] = true }
             } else {
                 set.remove(range)
@@ -42,16 +42,13 @@ import TransportValues
 
     @Test func aLimitRefusesWithoutChange() {
         var set = IntervalSet()
-        for index in 0..<4 {
-            let taken = set.insert(Int64(index * 10)..<Int64(index * 10 + 2), limit: 4)
-            #expect(taken)
-        }
+        for index in 0..<4 { set.insert(Int64(index * 10)..<Int64(index * 10 + 2), limit: 4) }
         let before = set
-        let taken = set.insert(100..<101, limit: 4)
-        #expect(!taken)
+        let isFifthIn = set.insert(100..<101, limit: 4)
+        #expect(!isFifthIn)
         #expect(set == before)
-        let merged = set.insert(2..<10, limit: 4)
-        #expect(merged, "what merges needs no room")
+        let isMerged = set.insert(2..<10, limit: 4)
+        #expect(isMerged, "what merges needs no room")
         #expect(set.ranges.count == 3)
     }
 
@@ -61,8 +58,9 @@ import TransportValues
         set.insert(20..<30)
         set.removeAll(below: 25)
         #expect(set.ranges == [25..<30])
-        #expect(set.popFirst(startingUpTo: 24) == nil)
-        #expect(set.popFirst(startingUpTo: 25) == 25..<30)
+        let early = set.popFirst(startingUpTo: 24)
+        let first = set.popFirst(startingUpTo: 25)
+        #expect(early == nil && first == 25..<30)
         #expect(set.isEmpty)
     }
 }

@@ -40,7 +40,8 @@ import WireFormats
         for index in 0..<20 {
             let packet = packet(
                 optionBytes: [30, 8, 0x20, 0x01, 1, 2, 3, 4], payload: random.bytes(index), isIPv6: index % 3 == 0)
-            let ethernet: [UInt8] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12] + (index % 3 == 0 ? [0x86, 0xdd] : [8, 0])
+            let ethernet: [UInt8] =
+                [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12] + (index % 3 == 0 ? [0x86, 0xdd] : [8, 0])
             let bytes = index % 2 == 0 ? packet : ethernet + packet
             time += Int64(random.next() % 1_000_000_000)
             let original = index % 5 == 0 ? bytes.count + 100 : bytes.count

@@ -1,3 +1,4 @@
+import Foundation
 import Fuzz
 import Testing
 import WireFormats
@@ -16,11 +17,16 @@ import WireFormats
         #expect(tally.multipathSegments > 5_000)
         #expect(tally.optionsWithFaults > 5_000)
         #expect(tally.captureFrames > 100)
+        #expect(tally.icmpMessages > 100)
+        #expect(tally.datagrams > 100)
     }
 
-    /// The fuzz does see a packet that breaks a property: its own failure carries the input.
-    @Test func failuresNameTheirInput() {
-        let failure = WireFuzzer.Failure(property: "DSS", input: [0x0a, 0xff])
-        #expect("\(failure)" == "DSS: 0aff")
+    /// A packet that breaks off within an option, one with every option broken, and none at all pass too.
+    @Test func singleInputs() throws {
+        var fuzzer = WireFuzzer(seed: 1, packets: [], files: [])
+        for input in [[], [0x45], packet(optionBytes: [30, 20, 1, 1]), packet(optionBytes: [8, 255, 5, 9, 30, 0])] {
+            try fuzzer.check(input)
+        }
+        #expect(fuzzer.tally.optionsWithFaults == 2)
     }
 }

@@ -43,7 +43,10 @@ import WireFormats
 
     //= RFC 8684 §3.1 the token is the first 32 bits and the initial data sequence number the last 64 of the key's hash.
     @Test(arguments: [
-        (17_578_475_652_852_252_522 as UInt64, MultipathVersion.zero, 781_076_417 as UInt32, 2_027_218_329_290_435_821 as UInt64),
+        (
+            17_578_475_652_852_252_522 as UInt64, MultipathVersion.zero, 781_076_417 as UInt32,
+            2_027_218_329_290_435_821 as UInt64
+        ),
         (4_250_710_109_353_306_436, .zero, 109_896_498, 14_296_996_231_892_742_347),
         (17_578_475_652_852_252_522, .one, 2_770_185_612, 14_833_977_774_393_048_890),
         (4_250_710_109_353_306_436, .one, 2_178_862_237, 5_461_729_324_671_480_321),

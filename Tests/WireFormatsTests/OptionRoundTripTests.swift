@@ -86,7 +86,9 @@ import WireFormats
     @Test func sackBlocksYieldToRoom() throws {
         var blocks = SACKBlocks()
         for index in 0..<4 as Range<UInt32> {
-            #expect(blocks.append(SACKBlock(left: SequenceNumber(10 * index), right: SequenceNumber(10 * index + 5))) == true)
+            #expect(
+                blocks.append(SACKBlock(left: SequenceNumber(10 * index), right: SequenceNumber(10 * index + 5)))
+                    == true)
         }
         #expect(blocks.append(SACKBlock(left: SequenceNumber(0), right: SequenceNumber(1))) == false)
         for (capacity, count) in [(40, 4), (36, 4), (32, 3), (28, 3), (20, 2), (12, 1), (8, 0), (0, 0)] {
@@ -176,6 +178,21 @@ import WireFormats
         #expect(
             try options([30, 16, 0x31, 2] + address + Array(repeating: 1, count: 8)).ignored
                 == OptionFaults(malformed: 1))
+    }
+
+    //= RFC 8684 §3.4.1 the HMAC is there exactly when E is 0.
+    @Test func contradictoryAdvertisementsAreNotWritten() {
+        let advertisement = AddAddress(addressID: AddressID(1), address: IPAddress(10, 0, 0, 1), hmac: 4)
+        var changes: [AddAddress] = Array(repeating: advertisement, count: 4)
+        changes[0].hmac = nil
+        changes[1].isEcho = true
+        changes[2].form = .zero
+        changes[3].form = .zero
+        changes[3].hmac = nil
+        changes[3].isEcho = true
+        var block = OptionBlock()
+        for change in changes { #expect(block.append(.addAddress(change)) == false, "\(change)") }
+        #expect(block.isEmpty)
     }
 
     /// MP_CAPABLE's lengths depend on version and segment (RFC 8684 §3.1, RFC 6824 §3.1).

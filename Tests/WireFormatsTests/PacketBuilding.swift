@@ -28,6 +28,15 @@ func packet(
     return bytes
 }
 
+/// A buffer that `body` writes into.
+func filled(_ count: Int, _ body: (inout MutableRawSpan) -> Void) -> [UInt8] {
+    var bytes = [UInt8](repeating: 0, count: count)
+    var span = bytes.mutableSpan
+    var raw = unsafe span.mutableBytes
+    body(&raw)
+    return bytes
+}
+
 /// The segment in these bytes, its checksum verified.
 func segment(_ bytes: [UInt8]) throws -> TCPSegment {
     let span = unsafe bytes.span.bytes

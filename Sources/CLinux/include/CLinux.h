@@ -19,6 +19,8 @@
 #include <sys/socket.h>
 #include <sys/timerfd.h>
 
+#include "CLinuxLoop.h"
+
 /// open(2), always with O_CLOEXEC.
 int clinux_open(const char *path, int flags, unsigned mode);
 

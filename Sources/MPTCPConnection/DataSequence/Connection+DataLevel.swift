@@ -31,6 +31,8 @@ extension Connection {
             return receiveAfterFallback(index, segment, outcome, packet: packet, now: now)
         }
         if let range = outcome.payload {
+            // A mapping that can't be used is no lost option: the bytes are not kept, and no fallback follows.
+            if mapping == nil, options.signal?.mapping != nil { return }
             let start = segment.payloadOffset + outcome.payloadSkip
             let bytes = packet.extracting(start..<start + Int(range.upperBound - range.lowerBound))
             receivePayload(index, range, bytes, mapping, now: now, counters: &counters)
@@ -70,7 +72,10 @@ extension Connection {
         // An acknowledgement of what was never sent is a lie or damage: it must not free anything.
         guard offset <= send.sentEnd else { return counters.count(.dataAckBeyondSent) }
         peerHasOurKey = true
-        if state == .multipath(confirmed: false) { state = .multipath(confirmed: true) }
+        if state == .multipath(confirmed: false) {
+            state = .multipath(confirmed: true)
+            wantsPathCheck = true
+        }
         if offset < send.acknowledged { return counters.count(.dataAckOld) }
         let finBefore = send.finish
         if send.acknowledge(upTo: offset) > 0 { noteDataProgress(now: now) }
@@ -264,6 +269,7 @@ extension Connection {
             reason, sendShift: send.next - contexts[index].tcp.sendNext,
             receiveShift: receive.next - contexts[index].tcp.receiveNext)
         send.reinjections.removeAll()
+        contexts[index].tcp.sharesWindow = false
         dataTimer = .distantFuture
         dataFinTimer = .distantFuture
     }

@@ -53,6 +53,7 @@ extension Connection {
         if key == keys.local { return fallBack(.reflectedKey) }
         //= RFC 8684 §3.1 checksums are used when either host asks for them
         useChecksum = useChecksum || capable.checksumRequired
+        contexts[0].tcp.sharesWindow = true
         peerForbidsJoinToInitial = capable.noAdditionalSubflows
         keys.learn(remote: key)
         state = .multipath(confirmed: false)
@@ -79,6 +80,7 @@ extension Connection {
         guard echo == keys.local, capable.version == 1 else { return fallBack(.keyMismatch) }
         if key == keys.local { return fallBack(.reflectedKey) }
         keys.learn(remote: key)
+        contexts[index].tcp.sharesWindow = true
         state = .multipath(confirmed: true)
         counters.count(.MPCurrEstab)
     }

@@ -142,7 +142,9 @@ extension Connection {
         return true
     }
 
-    private mutating func place(_ context: consuming SubflowContext) -> Int {
+    private mutating func place(_ fresh: consuming SubflowContext) -> Int {
+        var context = fresh
+        context.tcp.sharesWindow = true
         for index in contexts.indices where contexts[index].isRetired {
             contexts[index] = context
             return index

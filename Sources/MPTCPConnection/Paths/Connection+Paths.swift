@@ -10,20 +10,27 @@ extension Connection {
     ) {
         let announce = role == .listener && configuration.announceAddresses
         addresses.setLocals(values, announce: announce, now: now)
+        wantsPathCheck = true
         if state.isMultipath { addresses.advance(to: now, keys: keys) }
     }
 
     /// The next subflow that the path manager wants; the host opens it with
     /// ``openJoin(_:remoteAddressID:now:counters:)`` or answers ``pathUnavailable(_:)``.
     public mutating func nextPathRequest(now: MonotonicInstant) -> PathRequest? {
-        guard mayOpenPaths else { return nil }
+        guard wantsPathCheck else { return nil }
+        guard mayOpenPaths else {
+            wantsPathCheck = false
+            return nil
+        }
         var used: [(IPAddress, Endpoint)] = []
         for index in contexts.indices where !contexts[index].isClosed {
             used.append((contexts[index].setup.tuple.local.address, contexts[index].setup.tuple.remote))
         }
-        return addresses.nextPair(now: now, skipInitialRemote: peerForbidsJoinToInitial) { local, remote in
+        let request = addresses.nextPair(now: now, skipInitialRemote: peerForbidsJoinToInitial) { local, remote in
             used.contains { $0.0 == local && $0.1 == remote }
         }
+        if request == nil { wantsPathCheck = false }
+        return request
     }
 
     //= RFC 8684 §3.2 joins begin once the keys are known to both; the connecting side opens them (§3.9)
@@ -57,7 +64,11 @@ extension Connection {
             !addresses.locals.contains(where: { $0.value.address == target })
         else { return counters.count(.addAddrInvalid) }
         let endpoint = Endpoint(target, address.port ?? initialTuple.remote.port)
-        if addresses.accept(id: address.addressID, endpoint: endpoint) == .refused { counters.count(.AddAddrDrop) }
+        switch addresses.accept(id: address.addressID, endpoint: endpoint) {
+        case .accepted: wantsPathCheck = true
+        case .known: break
+        case .refused: counters.count(.AddAddrDrop)
+        }
     }
 
     //= RFC 8684 §3.4.2 REMOVE_ADDR: subflows to that address are closed

@@ -108,6 +108,7 @@ extension Connection {
     private mutating func subflowClosed(_ index: Int, counters: inout StackCounters) {
         guard !contexts[index].isReported else { return }
         events.insert(.subflowClosed)
+        wantsPathCheck = true
         if contexts[index].tcp.phase == .closed, !contexts[index].wasReinjected {
             contexts[index].wasReinjected = true
             reinjectUnacknowledged(index)

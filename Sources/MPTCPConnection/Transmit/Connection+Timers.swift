@@ -31,6 +31,7 @@ extension Connection {
         if dataTimer <= now { dataTimedOut(now: now, counters: &counters) }
         if dataFinTimer <= now { dataFinTimedOut(now: now, counters: &counters) }
         if state.isMultipath, !phase.isClosed { addresses.advance(to: now, keys: keys) }
+        if mayOpenPaths, addresses.nextAttempt <= now { wantsPathCheck = true }
         noteReadable()
         noteWritable()
     }

@@ -56,6 +56,11 @@ public struct PacketSocketBackend: PacketBackend, ~Copyable {
         outgoing = PacketMemory(count: packetHeadroom + largestPacket)
     }
 
+    /// Destinations of the interface's own routes, whatever their table and metric.
+    var routes: [InterfaceAddress] {
+        control.hops.routes.routes.map { InterfaceAddress(address: $0.destination, prefixLength: $0.prefixLength) }
+    }
+
     // MARK: Ports
 
     /// Begins to deliver TCP segments to this local endpoint; call it before the first segment is sent from there. An

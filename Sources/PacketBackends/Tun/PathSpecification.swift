@@ -70,6 +70,12 @@ public struct TunSpecification: Sendable, Hashable {
         /// The kernel's address.
         public var gateway: IPAddress
 
+        public init(address: IPAddress, prefixLength: Int, gateway: IPAddress) {
+            self.address = address
+            self.prefixLength = prefixLength
+            self.gateway = gateway
+        }
+
         /// Whether both addresses lie in one subnet, so that the kernel's end can hold the subnet's prefix.
         var sharesSubnet: Bool { gateway.matches(address, prefixLength: prefixLength) }
     }

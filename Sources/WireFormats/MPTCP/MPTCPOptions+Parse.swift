@@ -5,7 +5,7 @@ extension MPTCPOptions {
     /// - Precondition: `offset ..< offset + length` lies within the packet and `length` is at least 2.
     @inline(__always)
     mutating func parse(_ packet: RawSpan, at offset: Int, length: Int, flags: TCPFlags, faults: inout OptionFaults) {
-        guard length >= 3 else { return faults.malformed &+= 1 }
+        guard length >= 3 else { return faults.count(.malformed) }
         // DSS first: it stands on every segment.
         if packet.byte(offset &+ 2) >> 4 == MPTCPSubtype.signal.rawValue {
             parseSignal(packet, at: offset, length: length, flags: flags, faults: &faults)
@@ -18,7 +18,7 @@ extension MPTCPOptions {
     private mutating func parseSignal(
         _ packet: RawSpan, at offset: Int, length: Int, flags: TCPFlags, faults: inout OptionFaults
     ) {
-        guard length >= 4 else { return faults.malformed &+= 1 }
+        guard length >= 4 else { return faults.count(.malformed) }
         let bits = packet.byte(offset &+ 3)
         let hasAck = bits & 0x01 != 0
         let hasMapping = bits & 0x04 != 0
@@ -28,10 +28,10 @@ extension MPTCPOptions {
         let plainLength = 4 &+ ackLength &+ (hasMapping ? sequenceLength &+ 6 : 0)
         // The presence of the checksum is inferred from the length.
         let hasChecksum = hasMapping && length == plainLength &+ 2
-        guard length == plainLength || hasChecksum else { return faults.malformed &+= 1 }
-        guard OptionPlacement.allows(.signal, in: flags) else { return faults.misplaced &+= 1 }
-        guard signal == nil else { return faults.duplicate &+= 1 }
-        if other != nil, !allowsSignal() { return faults.conflicting &+= 1 }
+        guard length == plainLength || hasChecksum else { return faults.count(.malformed) }
+        guard OptionPlacement.allows(.signal, in: flags) else { return faults.count(.misplaced) }
+        guard signal == nil else { return faults.count(.duplicate) }
+        if other != nil, !allowsSignal() { return faults.count(.conflicting) }
         var result = DataSequenceSignal()
         var next = offset &+ 4
         if hasAck {
@@ -59,15 +59,15 @@ extension MPTCPOptions {
         _ packet: RawSpan, at offset: Int, length: Int, flags: TCPFlags, faults: inout OptionFaults
     ) {
         guard let subtype = MPTCPSubtype(rawValue: packet.byte(offset &+ 2) >> 4) else {
-            return faults.unknown &+= 1
+            return faults.count(.unknown)
         }
-        guard OptionPlacement.allows(subtype, in: flags) else { return faults.misplaced &+= 1 }
+        guard OptionPlacement.allows(subtype, in: flags) else { return faults.count(.misplaced) }
         guard let option = MPTCPOption(subtype, packet, at: offset, length: length, flags: flags) else {
-            return faults.malformed &+= 1
+            return faults.count(.malformed)
         }
-        if other?.subtype == subtype || second?.subtype == subtype { return faults.duplicate &+= 1 }
+        if other?.subtype == subtype || second?.subtype == subtype { return faults.count(.duplicate) }
         guard OptionCombination.allows(OptionCombination.bit(option), besides: present) else {
-            return faults.conflicting &+= 1
+            return faults.count(.conflicting)
         }
         if other == nil { other = option } else { second = option }
     }

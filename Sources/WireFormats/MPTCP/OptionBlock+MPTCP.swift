@@ -1,7 +1,7 @@
 import TransportValues
 
 // Each of these returns false, and writes nothing, when the option does not fit into what remains or must not stand
-// beside an option that is there (OptionCombination).
+// beside an option that is there (OptionCombination), or when its fields contradict one another.
 
 extension OptionBlock {
     @inlinable @discardableResult
@@ -48,6 +48,13 @@ extension OptionBlock {
     public mutating func append(_ option: MPTCPOption) -> Bool {
         let bit = OptionCombination.bit(option)
         guard OptionCombination.allows(bit, besides: present) else { return false }
+        //= RFC 8684 §3.4.1 the HMAC is there exactly when E is 0; RFC 6824 has neither.
+        if case .addAddress(let value) = option,
+            (value.hmac != nil) != (value.form.authenticatesAddAddress && !value.isEcho)
+                || value.isEcho && !value.form.authenticatesAddAddress
+        {
+            return false
+        }
         let start = used
         var padding: UInt8 = 0
         switch option {

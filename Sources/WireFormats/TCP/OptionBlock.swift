@@ -75,7 +75,8 @@ public struct OptionBlock: BitwiseCopyable, Sendable {
         let used = Int(min(used, 10))
         unsafe packet.withUnsafeMutableBytes { buffer in
             for index in 0..<used {
-                unsafe buffer.storeBytes(of: words[index].bigEndian, toByteOffset: offset &+ 4 &* index, as: UInt32.self)
+                unsafe buffer.storeBytes(
+                    of: words[index].bigEndian, toByteOffset: offset &+ 4 &* index, as: UInt32.self)
             }
         }
         return used &* 4

@@ -43,43 +43,43 @@ extension TCPOptions {
         let isSynchronizing = flags.contains(.syn)
         switch kind {
         case TCPOptionKind.timestamps:
-            guard length == 10 else { return ignored.malformed &+= 1 }
-            guard timestamps == nil else { return ignored.duplicate &+= 1 }
+            guard length == 10 else { return ignored.count(.malformed) }
+            guard timestamps == nil else { return ignored.count(.duplicate) }
             timestamps = TCPTimestamps(value: packet.word32(offset &+ 2), echo: packet.word32(offset &+ 6))
         case TCPOptionKind.sack:
-            guard length >= 10, (length &- 2) & 7 == 0 else { return ignored.malformed &+= 1 }
-            guard !isSynchronizing else { return ignored.misplaced &+= 1 }
-            guard sackBlocks.isEmpty else { return ignored.duplicate &+= 1 }
+            guard length >= 10, (length &- 2) & 7 == 0 else { return ignored.count(.malformed) }
+            guard !isSynchronizing else { return ignored.count(.misplaced) }
+            guard sackBlocks.isEmpty else { return ignored.count(.duplicate) }
             parseSACK(packet, at: offset &+ 2, end: offset &+ length)
         case TCPOptionKind.maximumSegmentSize:
-            guard length == 4 else { return ignored.malformed &+= 1 }
+            guard length == 4 else { return ignored.count(.malformed) }
             //= RFC 9293 §3.2 sent only with SYN; elsewhere it is ignored.
-            guard isSynchronizing else { return ignored.misplaced &+= 1 }
-            guard maximumSegmentSize == nil else { return ignored.duplicate &+= 1 }
+            guard isSynchronizing else { return ignored.count(.misplaced) }
+            guard maximumSegmentSize == nil else { return ignored.count(.duplicate) }
             maximumSegmentSize = packet.word16(offset &+ 2)
         case TCPOptionKind.windowScale:
-            guard length == 3 else { return ignored.malformed &+= 1 }
+            guard length == 3 else { return ignored.count(.malformed) }
             //= RFC 7323 §2.2 in a segment without SYN it MUST be ignored.
-            guard isSynchronizing else { return ignored.misplaced &+= 1 }
-            guard windowScale == nil else { return ignored.duplicate &+= 1 }
+            guard isSynchronizing else { return ignored.count(.misplaced) }
+            guard windowScale == nil else { return ignored.count(.duplicate) }
             //= RFC 7323 §2.3 a shift above 14 is taken as 14.
             windowScale = min(packet.byte(offset &+ 2), 14)
         case TCPOptionKind.sackPermitted:
-            guard length == 2 else { return ignored.malformed &+= 1 }
+            guard length == 2 else { return ignored.count(.malformed) }
             //= RFC 2018 §2 MUST NOT be sent on non-SYN segments.
-            guard isSynchronizing else { return ignored.misplaced &+= 1 }
-            guard !sackPermitted else { return ignored.duplicate &+= 1 }
+            guard isSynchronizing else { return ignored.count(.misplaced) }
+            guard !sackPermitted else { return ignored.count(.duplicate) }
             sackPermitted = true
         case TCPOptionKind.fastOpen:
             guard let cookie = FastOpenCookie(packet.extracting(offset &+ 2..<offset &+ length)) else {
-                return ignored.malformed &+= 1
+                return ignored.count(.malformed)
             }
             //= RFC 7413 §4.1.1 in a segment without SYN it is ignored.
-            guard isSynchronizing else { return ignored.misplaced &+= 1 }
-            guard fastOpen == nil else { return ignored.duplicate &+= 1 }
+            guard isSynchronizing else { return ignored.count(.misplaced) }
+            guard fastOpen == nil else { return ignored.count(.duplicate) }
             fastOpen = cookie
         default:
-            ignored.unknown &+= 1
+            ignored.count(.unknown)
         }
     }
 

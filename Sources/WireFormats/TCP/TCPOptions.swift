@@ -132,6 +132,19 @@ public struct OptionFaults: BitwiseCopyable, Sendable, Hashable {
         self.truncated = truncated
     }
 
+    enum Reason { case malformed, duplicate, conflicting, unknown, misplaced }
+
+    @inline(__always)
+    mutating func count(_ reason: Reason) {
+        switch reason {
+        case .malformed: malformed &+= 1
+        case .duplicate: duplicate &+= 1
+        case .conflicting: conflicting &+= 1
+        case .unknown: unknown &+= 1
+        case .misplaced: misplaced &+= 1
+        }
+    }
+
     @inlinable
     public var isEmpty: Bool { malformed | duplicate | conflicting | unknown | misplaced | truncated == 0 }
 }
