@@ -52,12 +52,15 @@ let package = Package(
                 "MPTCPConnection", "TCPSubflow", "WireFormats", "TransportPolicies", "TransportValues", containers,
                 deques, crypto,
             ]),
-        module("NetworkSimulation", ["HostStack", "WireFormats", "TransportValues", containers, deques]),
+        module("NetworkSimulation", ["HostStack", "MPTCPConnection", "WireFormats", "TransportValues", containers, deques]),
         .target(name: "CLinux"),
         module("PacketBackends", ["WireFormats", "TransportValues", "CLinux", containers]),
         module(
             "MPTCPSockets",
-            ["HostStack", "PacketBackends", "WireFormats", "TransportValues", "CLinux", containers, deques, logging]),
+            [
+                "HostStack", "MPTCPConnection", "PacketBackends", "WireFormats", "TransportValues", "CLinux", containers,
+                deques, logging,
+            ]),
         .executableTarget(
             name: "mptcp",
             dependencies: [
@@ -75,9 +78,11 @@ let package = Package(
         tests(
             "HostStackTests",
             ["HostStack", "MPTCPConnection", "TCPSubflow", "WireFormats", "TransportPolicies", "TransportValues"]),
-        tests("NetworkSimulationTests", ["NetworkSimulation", "HostStack", "WireFormats", "TransportValues"]),
+        tests("NetworkSimulationTests", ["NetworkSimulation", "HostStack", "MPTCPConnection", "WireFormats", "TransportValues"]),
         tests("PacketBackendsTests", ["PacketBackends", "WireFormats", "TransportValues", "CLinux"]),
-        tests("MPTCPSocketsTests", ["MPTCPSockets", "HostStack", "TransportValues"]),
-        tests("KernelTests", ["WireFormats", "TransportValues"]),
+        tests("MPTCPSocketsTests", ["MPTCPSockets", "HostStack", "MPTCPConnection", "TransportValues"]),
+        .target(name: "LabSupport", path: "Tests/LabSupport", swiftSettings: settings),
+        .testTarget(
+            name: "KernelTests", dependencies: ["LabSupport"], exclude: ["Peers"], swiftSettings: settings),
     ]
 )

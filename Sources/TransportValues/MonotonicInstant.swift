@@ -70,10 +70,9 @@ public struct TimeSpan: Hashable, Comparable, Sendable, BitwiseCopyable {
 
     /// From a number of seconds; what does not fit becomes the nearest value that does, and NaN becomes zero.
     @inlinable
-    public static func seconds(_ count: Double) -> Self {
+    public init(seconds count: Double) {
         let value = count * 1e9
-        if value.isNaN { return .zero }
-        return Self(nanoseconds: value >= 9.2e18 ? .max : value <= -9.2e18 ? .min : Int64(value))
+        self.init(nanoseconds: value.isNaN ? 0 : value >= 9.2e18 ? .max : value <= -9.2e18 ? .min : Int64(value))
     }
 
     @inlinable

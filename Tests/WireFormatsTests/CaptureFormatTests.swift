@@ -2,7 +2,7 @@ import Foundation
 import Testing
 import TransportValues
 
-@testable import WireFormats
+import WireFormats
 
 @Suite struct CaptureFormatTests {
     struct Frame: Equatable {

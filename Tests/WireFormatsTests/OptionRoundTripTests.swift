@@ -1,7 +1,7 @@
 import Testing
 import TransportValues
 
-@testable import WireFormats
+import WireFormats
 
 @Suite struct OptionRoundTripTests {
     /// Appends, puts the block into a packet and reads it back.

@@ -1,7 +1,7 @@
 import Testing
 import TransportValues
 
-@testable import WireFormats
+import WireFormats
 
 /// One option as bytes, the control bits it belongs to, and lengths that no form of it has there.
 struct OptionCase: Sendable, CustomTestStringConvertible {

@@ -1,6 +1,6 @@
 import TransportValues
 
-@testable import WireFormats
+import WireFormats
 
 /// A whole packet around these option bytes and payload, checksums done.
 func packet(

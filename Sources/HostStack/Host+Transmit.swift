@@ -1,0 +1,45 @@
+import BasicContainers
+import DequeModule
+import MPTCPConnection
+public import TransportValues
+import WireFormats
+
+extension Host {
+    /// Writes the next packet that is due into `buffer` from byte `headroom` on; nil: none now. Call until nil.
+    ///
+    /// - Precondition: `buffer` holds `headroom` bytes and the largest packet of any interface behind them.
+    public mutating func transmit(
+        into buffer: inout MutableRawSpan, headroom: Int, now: MonotonicInstant
+    ) -> TransmitMetadata? {
+        while !resets.isEmpty {
+            let reply = resets.removeFirst()
+            if routes.interface(reply.interface) != nil { return reply.emit(into: &buffer, headroom: headroom) }
+        }
+        while !ready.isEmpty {
+            let slot = ready[0]
+            let index = Int(slot)
+            let packet =
+                slots[index].connection?.transmit(into: &buffer, headroom: headroom, now: now, counters: &counters)
+                ?? nil
+            if let packet {
+                takeTurns(slot)
+                if slots[index].connection?.hasEvents == true { follow(slot, now: now) }
+                return packet
+            }
+            ready.removeFirst()
+            slots[index].isReady = false
+            // Timers may have been set by sending; only a new subflow is a reason to come back at once.
+            follow(slot, now: now, queue: false)
+        }
+        return nil
+    }
+
+    /// A connection with much to send leaves the head of the queue to others from time to time.
+    private mutating func takeTurns(_ slot: Int32) {
+        turn += 1
+        guard turn >= 16, ready.count > 1 else { return }
+        turn = 0
+        ready.removeFirst()
+        ready.append(slot)
+    }
+}

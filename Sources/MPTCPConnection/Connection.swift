@@ -1,0 +1,207 @@
+import BasicContainers
+import TCPSubflow
+import TransportPolicies
+public import TransportValues
+import WireFormats
+
+/// One Multipath TCP connection: the data level above its subflows (RFC 8684), sans-I/O.
+///
+/// Plain TCP is the same machine with one subflow and no options. Calls go down, values come back: the owner hands in
+/// segments and the time, takes packets with ``transmit(into:headroom:now:counters:)`` and asks ``takeEvents()``.
+public struct Connection: ~Copyable {
+    public let role: ConnectionRole
+    public let configuration: ConnectionConfiguration
+    var state: ProtocolState
+    var phase: ConnectionPhase = .handshake
+    var keys: ConnectionKeys
+    var useChecksum: Bool
+    /// The peer asked not to be joined at its first address (C flag, RFC 8684 §3.1).
+    var peerForbidsJoinToInitial = false
+
+    var send: SendStream
+    var receive: ReceiveStream
+    var contexts = UniqueArray<SubflowContext>()
+    var scheduler: PacketScheduler
+    var snapshots: [PathSnapshot] = []
+    var addresses: AddressBook
+    var random: RandomSource
+
+    /// Shift from subflow to data offsets once fallen back, for each direction.
+    var fallbackSendShift: Int64 = 0
+    var fallbackReceiveShift: Int64 = 0
+    var usesLongDataAck = false
+    var peerHasOurKey = false
+
+    var dataTimer = MonotonicInstant.distantFuture
+    var dataTimerBackoff = 0
+    var dataFinTimer = MonotonicInstant.distantFuture
+    var dataFinTries = 0
+    var rotor = 0
+    var events: ConnectionEvents = []
+    var readableReported = false
+    var writableWanted = false
+    var acceptedReported = false
+    var connectedReported = false
+    /// A host error ended the first handshake (ICMP); reported in place of a time-out.
+    var handshakeError: ConnectionCloseReason?
+    /// Nobody will read any more: what arrives is thrown away, so that the close can end.
+    public var discardIncoming = false
+    /// Something changed that may let another subflow be opened.
+    public internal(set) var wantsPathCheck = false
+    var totals = ConnectionTotals()
+    var closedSubflows: [SubflowSnapshot] = []
+
+    init(
+        role: ConnectionRole, configuration: ConnectionConfiguration, state: ProtocolState, keys: ConnectionKeys,
+        random: RandomSource
+    ) {
+        self.role = role
+        self.configuration = configuration
+        self.state = state
+        self.keys = keys
+        self.random = random
+        useChecksum = configuration.requestChecksum
+        send = SendStream(limit: configuration.sendBuffer)
+        receive = ReceiveStream(
+            initial: configuration.initialReceiveWindow, maximum: configuration.receiveBuffer)
+        scheduler = PacketScheduler(configuration.scheduler)
+        addresses = AddressBook(limit: configuration.acceptedAddresses)
+    }
+
+    // MARK: Identity
+
+    public var localToken: UInt32 { keys.localToken }
+    /// Whether the token of this connection may be joined: it was made for Multipath TCP.
+    public var usesToken: Bool {
+        switch state {
+        case .offered, .multipath: true
+        case .plain, .fallenBack: false
+        }
+    }
+    public var isClosed: Bool { phase.isClosed }
+    public var isMultipath: Bool { state.isMultipath }
+    /// The first subflow's addresses.
+    public var initialTuple: FourTuple { initialTupleStored }
+    var initialTupleStored = FourTuple(local: Endpoint(.anyIPv4, 0), remote: Endpoint(.anyIPv4, 0))
+
+    public var closeReason: ConnectionCloseReason? {
+        if case .closed(let reason) = phase { return reason }
+        return nil
+    }
+
+    public var hasEvents: Bool { !events.isEmpty }
+
+    public mutating func takeEvents() -> ConnectionEvents {
+        defer { events = [] }
+        return events
+    }
+
+    // MARK: The application's side
+
+    /// Copies bytes into the send buffer; returns how many. 0: no room, or the sending side has ended.
+    public mutating func write(_ bytes: RawSpan, now: MonotonicInstant) -> Int {
+        guard !phase.isClosed, send.finish == .open else { return 0 }
+        if send.needsReclaim(bytes.byteCount) { reclaimSendMemory() }
+        let count = send.write(bytes)
+        writableWanted = count < bytes.byteCount
+        totals.bytesWritten += UInt64(count)
+        return count
+    }
+
+    /// Copies bytes that are in order into `target` from its start.
+    public mutating func read(into target: inout MutableRawSpan, now: MonotonicInstant) -> ReadResult {
+        let count = receive.read(into: &target)
+        if count > 0 {
+            totals.bytesRead += UInt64(count)
+            afterReading(now: now)
+            return .bytes(count)
+        }
+        readableReported = false
+        if receive.isFinished { return .endOfStream }
+        // A connection that failed has no end of stream: its owner learns of the failure by the event `closed`.
+        if case .closed(let reason) = phase, reason.isClean { return .endOfStream }
+        return .wouldBlock
+    }
+
+    /// Ends the sending direction: DATA_FIN, or FIN after fallback. What was written is still delivered.
+    public mutating func finishWriting(now: MonotonicInstant) {
+        guard send.finish == .open, !phase.isClosed else { return }
+        send.finish = .queued
+        progressClose(now: now)
+    }
+
+    private mutating func afterReading(now: MonotonicInstant) {
+        receive.tune(roundTrip: longestRoundTrip, now: now)
+        guard receive.wantsUpdate(segment: largestSegment), !receive.isFinished else { return }
+        for index in contexts.indices where contexts[index].isReady {
+            contexts[index].tcp.requestAcknowledgement()
+        }
+    }
+
+    /// The longest smoothed round trip of the subflows in use; 1 ms at least.
+    var longestRoundTrip: TimeSpan {
+        var longest = TimeSpan.milliseconds(1)
+        for index in contexts.indices where contexts[index].isReady {
+            longest = max(longest, contexts[index].tcp.roundTrip.smoothed)
+        }
+        return longest
+    }
+
+    var largestSegment: Int {
+        var largest = 536
+        for index in contexts.indices where contexts[index].isReady {
+            largest = max(largest, contexts[index].tcp.maximumSegmentSize)
+        }
+        return largest
+    }
+
+    /// Frees acknowledged bytes of the send ring that no subflow may still have to repeat. A stalled subflow that alone
+    /// keeps a full ring from being freed is given up.
+    mutating func reclaimSendMemory() {
+        send.reclaim(below: lowestPinned())
+        guard send.isPinned else { return }
+        for index in contexts.indices where contexts[index].isStalled && !contexts[index].isClosed {
+            guard let low = contexts[index].tcp.lowestUnacknowledgedDataOffset, low < send.acknowledged else { continue }
+            resetSubflow(index, reason: MPTCPReset.tooMuchOutstandingData, why: "stalled while data went on elsewhere")
+        }
+        send.reclaim(below: lowestPinned())
+    }
+
+    private func lowestPinned() -> Int64? {
+        var lowest: Int64?
+        for index in contexts.indices where !contexts[index].isClosed {
+            guard let low = contexts[index].tcp.lowestUnacknowledgedDataOffset else { continue }
+            lowest = min(lowest ?? low, low)
+        }
+        return lowest
+    }
+
+    // MARK: Events
+
+    mutating func noteReadable() {
+        guard !readableReported, receive.available > 0 || receive.isFinished else { return }
+        readableReported = true
+        events.insert(.readable)
+    }
+
+    mutating func noteWritable() {
+        guard writableWanted, send.room > 0 else { return }
+        // Woken for a quarter of the buffer, not for every acknowledged segment.
+        guard send.room >= min(send.limit / 4, 256 << 10) else { return }
+        writableWanted = false
+        events.insert(.writable)
+    }
+}
+
+/// What ``Connection/read(into:now:)`` gave.
+public enum ReadResult: Sendable, Equatable {
+    case bytes(Int)
+    case wouldBlock
+    /// The peer has ended its direction, or the connection is over: see the close reason.
+    case endOfStream
+}
+
+struct ConnectionTotals {
+    var bytesWritten: UInt64 = 0
+    var bytesRead: UInt64 = 0
+}

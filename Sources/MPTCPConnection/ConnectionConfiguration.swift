@@ -1,0 +1,100 @@
+public import TransportPolicies
+public import TransportValues
+
+/// Whether and how a connection offers Multipath TCP.
+public enum MultipathMode: Sendable, Equatable {
+    /// Plain TCP, no option of kind 30 ever.
+    case off
+    /// Multipath TCP version 1 (RFC 8684).
+    case version1
+}
+
+/// Settings of one connection; a listener's connections take the listener's.
+public struct ConnectionConfiguration: Sendable {
+    public var multipath: MultipathMode = .version1
+    /// Ask for DSS checksums (the A flag of MP_CAPABLE); they are used when either side asks.
+    public var requestChecksum = false
+    /// The most bytes that wait in the send buffer, acknowledged by nobody yet.
+    public var sendBuffer = 4 << 20
+    /// The most bytes that the receive window opens to; it begins at ``initialReceiveWindow`` and grows by use.
+    public var receiveBuffer = 6 << 20
+    public var initialReceiveWindow = 256 << 10
+    public var congestion: CongestionAlgorithm = .cubic
+    public var scheduler: SchedulerAlgorithm = .lowestRTT
+    /// Nagle's algorithm (RFC 9293 §3.7.4).
+    public var nagle = true
+    /// The most subflows at one time, the first included. 1...32
+    public var maximumSubflows = 8
+    /// The most addresses of the peer that are remembered. 0...32
+    public var acceptedAddresses = 8
+    /// Open subflows from every own address to every address of the peer (the connecting side's part).
+    public var fullMesh = true
+    /// Announce own addresses with ADD_ADDR (the listening side's part).
+    public var announceAddresses = true
+    /// SYNs sent before an attempt to connect is given up. 1...20
+    public var synRetries = 6
+    /// How long a subflow may go without any progress before it is given up.
+    public var userTimeout: TimeSpan = .seconds(120)
+    /// A keepalive is sent after this idle time; nil: none.
+    public var keepalive: TimeSpan? = nil
+    /// How long a subflow stays in TIME-WAIT (2 MSL, RFC 9293 §3.3.2).
+    public var timeWait: TimeSpan = .seconds(60)
+
+    public init() {}
+}
+
+/// Why Multipath TCP is not in use on a connection that was to have it.
+public enum FallbackReason: String, Sendable {
+    case peerSentNoCapable = "the peer's SYN carried no MP_CAPABLE"
+    case synUnanswered = "SYNs with MP_CAPABLE got no answer"
+    case synAckWithoutCapable = "the SYN/ACK carried no MP_CAPABLE"
+    case thirdAckWithoutCapable = "the third ACK carried no MP_CAPABLE"
+    case keyMismatch = "the third ACK carried keys that are not this connection's"
+    case versionMismatch = "the peer speaks another version"
+    case unsupportedCrypto = "the peer offers no HMAC that both speak"
+    case extensibilityFlag = "MP_CAPABLE had the B flag set"
+    case reflectedKey = "the peer echoed our own key"
+    case simultaneousOpen = "both ends opened at once"
+    case ackWithoutDataAck = "data was acknowledged without a DATA_ACK"
+    case dataWithoutMapping = "data came without a mapping"
+    case infiniteMapping = "the peer sent an infinite mapping"
+}
+
+/// How a connection ended.
+public enum ConnectionCloseReason: Sendable, Equatable {
+    /// Both directions ended and everything was acknowledged.
+    case finished
+    /// The peer answered the first SYN with RST.
+    case refused
+    /// The peer reset the last subflow.
+    case reset
+    /// Nobody answered.
+    case timedOut
+    /// A router or host said that there is no way to the peer.
+    case unreachable
+    /// This end called abort.
+    case aborted
+    /// The peer sent MP_FASTCLOSE.
+    case fastClosed
+    /// No interface or address was left to send from.
+    case noPath
+    case protocolError(String)
+
+    public var isClean: Bool { self == .finished }
+}
+
+extension ConnectionCloseReason: CustomStringConvertible {
+    public var description: String {
+        switch self {
+        case .finished: "finished"
+        case .refused: "connection refused"
+        case .reset: "connection reset by peer"
+        case .timedOut: "connection timed out"
+        case .unreachable: "host unreachable"
+        case .aborted: "aborted"
+        case .fastClosed: "closed at once by the peer (MP_FASTCLOSE)"
+        case .noPath: "no path is left"
+        case .protocolError(let what): "protocol error: \(what)"
+        }
+    }
+}

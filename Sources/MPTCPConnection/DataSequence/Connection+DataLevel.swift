@@ -1,0 +1,301 @@
+import BasicContainers
+import TCPSubflow
+import TransportValues
+import WireFormats
+
+extension Connection {
+    /// The data level's part of an accepted segment: DATA_ACK, other options, mapping, payload, DATA_FIN.
+    mutating func receiveMultipath(
+        _ index: Int, _ segment: TCPSegment, _ outcome: SegmentOutcome, packet: RawSpan, now: MonotonicInstant,
+        counters: inout StackCounters
+    ) {
+        let options = segment.options.multipath
+        var mapping: ReceiveMapping?
+        if let signal = options.signal {
+            if let acknowledgment = signal.dataAck {
+                contexts[index].sawDataAck = true
+                receiveDataAck(acknowledgment, window: outcome.window, now: now, counters: &counters)
+            }
+            if let declared = signal.mapping {
+                mapping = interpret(declared, fin: signal.dataFin, index, counters: &counters)
+                if state.isTCP { return receiveAfterFallback(index, segment, outcome, packet: packet, now: now) }
+            }
+        } else if case .capable(let capable)? = options.other, let length = capable.dataLength {
+            mapping = interpretFirstData(index, segment, capable, length: length, counters: &counters)
+        }
+        if options.other != nil {
+            receiveControl(index, segment, now: now, counters: &counters)
+            if phase.isClosed || contexts[index].isClosed { return }
+        }
+        if fallsBackForMissingDataAck(index, segment, outcome, counters: &counters) {
+            return receiveAfterFallback(index, segment, outcome, packet: packet, now: now)
+        }
+        if let range = outcome.payload {
+            // A mapping that can't be used is no lost option: the bytes are not kept, and no fallback follows.
+            if mapping == nil, options.signal?.mapping != nil { return }
+            let start = segment.payloadOffset + outcome.payloadSkip
+            let bytes = packet.extracting(start..<start + Int(range.upperBound - range.lowerBound))
+            receivePayload(index, range, bytes, mapping, now: now, counters: &counters)
+            if state.isTCP { return receiveAfterFallback(index, segment, outcome, packet: packet, now: now) }
+        } else if let mapping, segment.payloadLength == 0 || mapping.checksum != nil {
+            // A mapping may come ahead of its data, or on a copy of data that is here.
+            register(mapping, index, counters: &counters)
+        }
+        if receive.consumeFin() { requestDataAck() }
+    }
+
+    private mutating func receiveAfterFallback(
+        _ index: Int, _ segment: TCPSegment, _ outcome: SegmentOutcome, packet: RawSpan, now: MonotonicInstant
+    ) {
+        guard let range = outcome.payload, !contexts[index].isClosed else { return }
+        let start = segment.payloadOffset + outcome.payloadSkip
+        let bytes = packet.extracting(start..<start + Int(range.upperBound - range.lowerBound))
+        switch receive.place(bytes, at: range.lowerBound + fallbackReceiveShift, slack: windowSlack) {
+        case .stored, .duplicate: _ = contexts[index].tcp.store(range, now: now)
+        case .outsideWindow, .full: break
+        }
+    }
+
+    // MARK: DATA_ACK
+
+    private mutating func receiveDataAck(
+        _ acknowledgment: DataAck, window: Int, now: MonotonicInstant, counters: inout StackCounters
+    ) {
+        let offset: Int64
+        switch acknowledgment {
+        case .four(let low):
+            let reference = keys.localIDSN.advanced(by: send.acknowledged)
+            offset = DataSequenceNumber.expanding(low, near: reference).offset(from: keys.localIDSN)
+        case .eight(let value):
+            offset = DataSequenceNumber(value).offset(from: keys.localIDSN)
+        }
+        // An acknowledgement of what was never sent is a lie or damage: it must not free anything.
+        guard offset <= send.sentEnd else { return counters.count(.dataAckBeyondSent) }
+        peerHasOurKey = true
+        if state == .multipath(confirmed: false) {
+            state = .multipath(confirmed: true)
+            wantsPathCheck = true
+        }
+        if offset < send.acknowledged { return counters.count(.dataAckOld) }
+        let finBefore = send.finish
+        if send.acknowledge(upTo: offset) > 0 { noteDataProgress(now: now) }
+        if send.finish == .acknowledged, finBefore != .acknowledged {
+            dataFinTimer = .distantFuture
+            events.insert(.finished)
+        }
+        send.widen(to: offset + Int64(window), window: window)
+    }
+
+    // MARK: Mappings
+
+    /// Turns a declared mapping into offsets; nil when it says nothing about payload (DATA_FIN alone, infinite,
+    /// impossible).
+    private mutating func interpret(
+        _ declared: DSSMapping, fin: Bool, _ index: Int, counters: inout StackCounters
+    ) -> ReceiveMapping? {
+        let reference = keys.remoteIDSN.advanced(by: receive.next)
+        let sequence: DataSequenceNumber
+        if declared.dataSequence.isEightBytes {
+            usesLongDataAck = true
+            sequence = DataSequenceNumber(declared.dataSequence.rawValue)
+        } else {
+            sequence = .expanding(UInt32(truncatingIfNeeded: declared.dataSequence.rawValue), near: reference)
+        }
+        let dataOffset = sequence.offset(from: keys.remoteIDSN)
+        if declared.length == 0 {
+            receiveInfiniteMapping(index, dataOffset: dataOffset, declared, counters: &counters)
+            return nil
+        }
+        // Offsets that hostile numbers could make overflow are outside any window.
+        guard abs(dataOffset &- receive.next) < 1 << 31, dataOffset >= 0 else {
+            counters.count(.NoDSSInWindow)
+            return nil
+        }
+        let length = Int64(declared.length)
+        if fin {
+            let finOffset = dataOffset + length - 1
+            if declared.subflowSequence == 0, length == 1 {
+                noteDataFin(at: finOffset, counters: &counters)
+                return nil
+            }
+            noteDataFin(at: finOffset, counters: &counters)
+        }
+        let start = subflowOffset(declared.subflowSequence, index)
+        let end = start + length - (fin ? 1 : 0)
+        guard start >= 1, start < end, dataOffset >= 1 else {
+            counters.count(.DSSNotMatching)
+            return nil
+        }
+        return ReceiveMapping(
+            subflow: start..<end, dataOffset: dataOffset, checksum: useChecksum ? declared.checksum : nil, hasFin: fin)
+    }
+
+    private func subflowOffset(_ relative: UInt32, _ index: Int) -> Int64 {
+        SequenceNumber(relative).offset(from: SequenceNumber(0), near: contexts[index].tcp.receiveNext)
+    }
+
+    /// MP_CAPABLE with data maps the first bytes of both levels (RFC 8684 §3.1).
+    private mutating func interpretFirstData(
+        _ index: Int, _ segment: TCPSegment, _ capable: MPCapable, length: UInt16, counters: inout StackCounters
+    ) -> ReceiveMapping? {
+        guard role == .listener, case .initial = contexts[index].handshake, capable.receiverKey == keys.local,
+            capable.senderKey == keys.remote
+        else {
+            counters.count(.optionWrongSegment)
+            return nil
+        }
+        guard length > 0 else { return nil }
+        return ReceiveMapping(
+            subflow: 1..<1 + Int64(length), dataOffset: 1, checksum: useChecksum ? capable.checksum : nil)
+    }
+
+    private mutating func noteDataFin(at offset: Int64, counters: inout StackCounters) {
+        guard offset >= 1, offset - receive.next < 1 << 31 else { return counters.count(.NoDSSInWindow) }
+        if !receive.noteFin(at: offset) {
+            if offset < receive.next {
+                // A repeated DATA_FIN: its acknowledgement was lost.
+                if receive.isFinished { requestDataAck() }
+            } else {
+                counters.count(.dataFinConflict)
+            }
+        } else if receive.isFinished {
+            requestDataAck()
+        }
+    }
+
+    @discardableResult
+    private mutating func register(
+        _ mapping: ReceiveMapping, _ index: Int, counters: inout StackCounters
+    ) -> Bool {
+        if mapping.subflow.upperBound <= contexts[index].tcp.receiveNext { return true }
+        switch contexts[index].mappings.insert(mapping) {
+        case .inserted, .duplicate: return true
+        case .conflict:
+            counters.count(.mappingConflict)
+            return false
+        case .full:
+            counters.count(.mappingTableFull)
+            return false
+        }
+    }
+
+    // MARK: Payload
+
+    private mutating func receivePayload(
+        _ index: Int, _ range: Range<Int64>, _ bytes: RawSpan, _ own: ReceiveMapping?, now: MonotonicInstant,
+        counters: inout StackCounters
+    ) {
+        var own = own
+        if let mapping = own, useChecksum || !mapping.subflow.contains(range) {
+            if !register(mapping, index, counters: &counters) { own = nil }
+        }
+        var position = range.lowerBound
+        while position < range.upperBound {
+            let mapping: ReceiveMapping
+            if let own, own.subflow.contains(position) {
+                mapping = own
+            } else if let found = contexts[index].mappings.find(position) {
+                mapping = found
+            } else {
+                receiveUnmapped(index, position, own != nil, now: now, counters: &counters)
+                break
+            }
+            let end = min(range.upperBound, mapping.subflow.upperBound)
+            let piece = bytes.extracting(Int(position - range.lowerBound)..<Int(end - range.lowerBound))
+            let kept: Bool
+            if mapping.checksum != nil {
+                kept = hold(index, position..<end, piece, mapping, now: now, counters: &counters)
+            } else {
+                kept = placeMapped(index, position..<end, piece, mapping, now: now, counters: &counters)
+            }
+            if !kept || contexts[index].isClosed { break }
+            position = end
+        }
+        if !contexts[index].mappings.entries.isEmpty, !useChecksum {
+            contexts[index].mappings.removeAll(below: contexts[index].tcp.receiveNext)
+        }
+    }
+
+    private mutating func placeMapped(
+        _ index: Int, _ range: Range<Int64>, _ piece: RawSpan, _ mapping: ReceiveMapping, now: MonotonicInstant,
+        counters: inout StackCounters
+    ) -> Bool {
+        let inOrderBefore = !receive.hasOutOfOrder
+        switch receive.place(piece, at: mapping.dataOffset(at: range.lowerBound), slack: windowSlack) {
+        case .stored:
+            if receive.hasOutOfOrder { counters.count(.OFOQueue) } else if !inOrderBefore { counters.count(.OFOMerge) }
+        case .duplicate:
+            counters.count(.DuplicateData)
+        case .outsideWindow, .full:
+            counters.count(.NoDSSInWindow)
+            return false
+        }
+        _ = contexts[index].tcp.store(range, now: now)
+        return true
+    }
+
+    /// Payload for which no mapping is known.
+    private mutating func receiveUnmapped(
+        _ index: Int, _ position: Int64, _ hasMapping: Bool, now: MonotonicInstant, counters: inout StackCounters
+    ) {
+        counters.count(.unmappedData)
+        // Out of order the mapping may be in what is missing: the bytes are not kept and come again.
+        guard position == contexts[index].tcp.receiveNext, !hasMapping else { return }
+        if liveSubflows == 1, !contexts[index].isJoin, contexts[index].mappings.entries.isEmpty, !receive.hasOutOfOrder {
+            //= RFC 8684 §3.7 options got lost on the only subflow and all data is contiguous: go on as TCP
+            counters.count(.DssFallback)
+            fallBackInPlace(index, .dataWithoutMapping)
+        } else {
+            counters.count(.DSSNoMatchTCP)
+            resetSubflow(index, reason: MPTCPReset.middleboxInterference, why: "data without a mapping")
+        }
+    }
+
+    //= RFC 8684 §3.3.1 length 0: the mapping lasts for the rest of the subflow; TCP from here on
+    private mutating func receiveInfiniteMapping(
+        _ index: Int, dataOffset: Int64, _ declared: DSSMapping, counters: inout StackCounters
+    ) {
+        guard liveSubflows == 1, !contexts[index].isJoin else {
+            counters.count(.FallbackFailed)
+            return resetSubflow(index, reason: MPTCPReset.multipathSpecificError, why: "infinite mapping beside other subflows")
+        }
+        counters.count(.InfiniteMapRx)
+        fallBackInPlace(index, .infiniteMapping)
+    }
+
+    /// Falls back in mid-connection: both streams go on on this subflow where they are.
+    mutating func fallBackInPlace(_ index: Int, _ reason: FallbackReason) {
+        fallBack(
+            reason, sendShift: send.next - contexts[index].tcp.sendNext,
+            receiveShift: receive.next - contexts[index].tcp.receiveNext)
+        send.reinjections.removeAll()
+        contexts[index].tcp.sharesWindow = false
+        dataTimer = .distantFuture
+        dataFinTimer = .distantFuture
+    }
+
+    //= RFC 8684 §3.7 an ACK for data without DATA_ACK before the path was proven: the options do not get through
+    private mutating func fallsBackForMissingDataAck(
+        _ index: Int, _ segment: TCPSegment, _ outcome: SegmentOutcome, counters: inout StackCounters
+    ) -> Bool {
+        guard outcome.newlyAcknowledged > 0, !contexts[index].sawDataAck, segment.options.multipath.isEmpty else {
+            return false
+        }
+        if liveSubflows == 1, !contexts[index].isJoin {
+            counters.count(.DssFallback)
+            fallBackInPlace(index, .ackWithoutDataAck)
+            return true
+        }
+        resetSubflow(index, reason: MPTCPReset.middleboxInterference, why: "data acknowledged without a DATA_ACK")
+        return false
+    }
+
+    /// Has a DATA_ACK sent on every subflow that can carry it.
+    mutating func requestDataAck() {
+        for index in contexts.indices where contexts[index].isReady { contexts[index].tcp.requestAcknowledgement() }
+    }
+}
+
+extension Range where Bound == Int64 {
+    func contains(_ other: Range<Int64>) -> Bool { other.lowerBound >= lowerBound && other.upperBound <= upperBound }
+}

@@ -1,0 +1,162 @@
+import BasicContainers
+import TCPSubflow
+import TransportPolicies
+public import TransportValues
+public import WireFormats
+
+extension Connection {
+    /// Opens actively: a SYN with MP_CAPABLE becomes due, or a plain one.
+    public static func initiate(
+        _ configuration: ConnectionConfiguration, key: UInt64, setup: SubflowSetup, random: RandomSource,
+        now: MonotonicInstant, counters: inout StackCounters
+    ) -> Connection {
+        let state: ProtocolState = configuration.multipath == .off ? .plain : .offered
+        var connection = Connection(
+            role: .initiator, configuration: configuration, state: state,
+            keys: ConnectionKeys(local: key, version: .one), random: random)
+        let tcp = Subflow(
+            activeOpen: connection.subflowConfiguration(setup), initialSequence: setup.initialSequence,
+            timestampOffset: setup.timestampOffset, now: now)
+        connection.addInitial(SubflowContext(tcp: tcp, setup: setup, handshake: .initial, remoteAddressID: AddressID(0)))
+        if state == .offered { counters.count(.MPCapableSYNTX) }
+        return connection
+    }
+
+    /// Opens passively for a SYN that reached a listener.
+    public static func respond(
+        _ configuration: ConnectionConfiguration, key: UInt64, setup: SubflowSetup, syn: TCPSegment,
+        random: RandomSource, now: MonotonicInstant, counters: inout StackCounters
+    ) -> Connection {
+        var state = ProtocolState.plain
+        var checksum = configuration.requestChecksum
+        if configuration.multipath != .off {
+            let answer = Self.judge(synOptions: syn.options.multipath, counters: &counters)
+            state = answer.state
+            checksum = checksum || answer.checksum
+        }
+        var connection = Connection(
+            role: .listener, configuration: configuration, state: state,
+            keys: ConnectionKeys(local: key, version: .one), random: random)
+        connection.useChecksum = checksum && state == .offered
+        if case .capable(let capable)? = syn.options.multipath.other {
+            connection.peerForbidsJoinToInitial = capable.noAdditionalSubflows
+        }
+        let tcp = Subflow(
+            passiveOpen: connection.subflowConfiguration(setup), initialSequence: setup.initialSequence,
+            timestampOffset: setup.timestampOffset, syn: syn, now: now)
+        connection.addInitial(SubflowContext(tcp: tcp, setup: setup, handshake: .initial, remoteAddressID: AddressID(0)))
+        return connection
+    }
+
+    /// What a SYN's MP_CAPABLE allows (RFC 8684 §3.1).
+    private static func judge(
+        synOptions: MPTCPOptions, counters: inout StackCounters
+    ) -> (state: ProtocolState, checksum: Bool) {
+        guard case .capable(let capable)? = synOptions.other else { return (.fallenBack(.peerSentNoCapable), false) }
+        counters.count(.MPCapableSYNRX)
+        //= RFC 8684 §3.1 a version this host does not speak is answered with the highest that it does; version 0 puts
+        // its key into the SYN and is answered with plain TCP until that version is served here.
+        if capable.version == 0 || capable.senderKey != nil { return (.fallenBack(.versionMismatch), false) }
+        //= RFC 8684 §3.1 B set: the option is ignored
+        if capable.extensibility { return (.fallenBack(.extensibilityFlag), false) }
+        //= RFC 8684 §3.1 no common crypto algorithm: fall back
+        if !capable.hmacSHA256 { return (.fallenBack(.unsupportedCrypto), false) }
+        return (.offered, capable.checksumRequired)
+    }
+
+    private mutating func addInitial(_ context: consuming SubflowContext) {
+        initialTupleStored = context.setup.tuple
+        addresses.noteInitial(local: context.setup, remote: context.setup.tuple.remote)
+        contexts.append(context)
+    }
+
+    func subflowConfiguration(_ setup: SubflowSetup) -> SubflowConfiguration {
+        let headers = setup.tuple.isIPv6 ? 60 : 40
+        let segment = max(88, setup.mtu - headers)
+        var result = SubflowConfiguration(maximumSegmentSize: segment)
+        result.windowScale = windowScale
+        result.congestion = configuration.congestion
+        result.maximumBurst = max(segment, setup.maximumPacket - headers)
+        result.synRetries = configuration.synRetries
+        result.userTimeout = configuration.userTimeout
+        if let idle = configuration.keepalive {
+            result.keepalive = SubflowConfiguration.Keepalive(idle: idle)
+        }
+        result.timeWait = configuration.timeWait
+        return result
+    }
+
+    /// The smallest shift with which the largest window fits into 16 bits (RFC 7323 §2.3).
+    var windowScale: UInt8 {
+        var shift: UInt8 = 0
+        while shift < 14, configuration.receiveBuffer >> Int(shift) > 65_535 { shift += 1 }
+        return shift
+    }
+
+    // MARK: Joins
+
+    /// Opens another subflow to the peer; returns its index, nil where the connection can't have one.
+    public mutating func openJoin(
+        _ setup: SubflowSetup, remoteAddressID: AddressID, now: MonotonicInstant, counters: inout StackCounters
+    ) -> Int? {
+        guard state.isMultipath, phase == .open, liveSubflows < configuration.maximumSubflows else { return nil }
+        let tcp = Subflow(
+            activeOpen: subflowConfiguration(setup), initialSequence: setup.initialSequence,
+            timestampOffset: setup.timestampOffset, now: now)
+        counters.count(.MPJoinSynTx)
+        return place(
+            SubflowContext(
+                tcp: tcp, setup: setup, handshake: .joinSynSent(nonce: random.nextWord()),
+                remoteAddressID: remoteAddressID))
+    }
+
+    /// Answers a SYN with MP_JOIN whose token is ours; returns the subflow's index, nil to refuse it.
+    public mutating func acceptJoin(
+        _ setup: SubflowSetup, syn: TCPSegment, now: MonotonicInstant, counters: inout StackCounters
+    ) -> Int? {
+        guard case .join(.syn(let backup, let addressID, _, let nonce))? = syn.options.multipath.other else { return nil }
+        counters.count(.MPJoinSynRx)
+        if backup { counters.count(.MPJoinSynBackupRx) }
+        guard state.isMultipath, phase == .open, liveSubflows < configuration.maximumSubflows,
+            peerMayJoin(setup.tuple)
+        else {
+            counters.count(.MPJoinRejected)
+            return nil
+        }
+        let tcp = Subflow(
+            passiveOpen: subflowConfiguration(setup), initialSequence: setup.initialSequence,
+            timestampOffset: setup.timestampOffset, syn: syn, now: now)
+        var context = SubflowContext(
+            tcp: tcp, setup: setup,
+            handshake: .joinSynReceived(localNonce: random.nextWord(), remoteNonce: nonce),
+            remoteAddressID: addressID)
+        context.peerWantsBackup = backup
+        return place(context)
+    }
+
+    /// A join may not repeat a four-tuple in use.
+    private func peerMayJoin(_ tuple: FourTuple) -> Bool {
+        for index in contexts.indices where !contexts[index].isClosed && contexts[index].setup.tuple == tuple {
+            return false
+        }
+        return true
+    }
+
+    private mutating func place(_ fresh: consuming SubflowContext) -> Int {
+        var context = fresh
+        context.tcp.sharesWindow = true
+        for index in contexts.indices where contexts[index].isRetired {
+            contexts[index] = context
+            return index
+        }
+        contexts.append(context)
+        return contexts.count - 1
+    }
+
+    /// Subflows that are neither closed nor in TIME-WAIT.
+    public var liveSubflows: Int {
+        var count = 0
+        for index in contexts.indices where !contexts[index].isClosed { count += 1 }
+        return count
+    }
+}

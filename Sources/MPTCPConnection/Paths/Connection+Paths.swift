@@ -1,0 +1,97 @@
+import BasicContainers
+import TCPSubflow
+public import TransportValues
+import WireFormats
+
+extension Connection {
+    /// Tells the connection the host's addresses; called when it opens and when they change.
+    public mutating func setLocalAddresses(
+        _ values: [LocalAddress], now: MonotonicInstant
+    ) {
+        let announce = role == .listener && configuration.announceAddresses
+        addresses.setLocals(values, announce: announce, now: now)
+        wantsPathCheck = true
+        if state.isMultipath { addresses.advance(to: now, keys: keys) }
+    }
+
+    /// The next subflow that the path manager wants; the host opens it with
+    /// ``openJoin(_:remoteAddressID:now:counters:)`` or answers ``pathUnavailable(_:)``.
+    public mutating func nextPathRequest(now: MonotonicInstant) -> PathRequest? {
+        guard wantsPathCheck else { return nil }
+        guard mayOpenPaths else {
+            wantsPathCheck = false
+            return nil
+        }
+        var used: [(IPAddress, Endpoint)] = []
+        for index in contexts.indices where !contexts[index].isClosed {
+            used.append((contexts[index].setup.tuple.local.address, contexts[index].setup.tuple.remote))
+        }
+        let request = addresses.nextPair(now: now, skipInitialRemote: peerForbidsJoinToInitial) { local, remote in
+            used.contains { $0.0 == local && $0.1 == remote }
+        }
+        if request == nil { wantsPathCheck = false }
+        return request
+    }
+
+    //= RFC 8684 §3.2 joins begin once the keys are known to both; the connecting side opens them (§3.9)
+    var mayOpenPaths: Bool {
+        role == .initiator && configuration.fullMesh && state == .multipath(confirmed: true) && phase == .open
+            && send.finish != .acknowledged && liveSubflows < configuration.maximumSubflows
+    }
+
+    public mutating func pathUnavailable(_ request: PathRequest) { addresses.noteUnreachable(request) }
+
+    // MARK: The peer's announcements
+
+    //= RFC 8684 §3.4.1 ADD_ADDR: the HMAC is checked, the echo repeats the option without it
+    mutating func receiveAddAddress(_ address: AddAddress, now: MonotonicInstant, counters: inout StackCounters) {
+        if address.isEcho {
+            counters.count(.EchoAdd)
+            if !addresses.noteEcho(address) { counters.count(.AddAddrDrop) }
+            return
+        }
+        guard let hmac = address.hmac else { return counters.count(.optionWrongVersion) }
+        let expected = KeyMaterial.addAddressHMAC(
+            senderKey: keys.remote, receiverKey: keys.local, addressID: address.addressID, address: address.address,
+            port: address.port)
+        guard hmac == expected else { return counters.count(.addAddrBadHMAC) }
+        counters.count(.AddAddr)
+        if address.port != nil { counters.count(.PortAdd) }
+        let echo = AddAddress(echoOf: address.addressID, address: address.address, port: address.port)
+        if !addresses.enqueue(.addAddress(echo)) { counters.count(.AddAddrDrop) }
+        let target = address.address
+        guard target.isUnicast, !target.isLoopback, address.addressID.rawValue != 0,
+            !addresses.locals.contains(where: { $0.value.address == target })
+        else { return counters.count(.addAddrInvalid) }
+        let endpoint = Endpoint(target, address.port ?? initialTuple.remote.port)
+        switch addresses.accept(id: address.addressID, endpoint: endpoint) {
+        case .accepted: wantsPathCheck = true
+        case .known: break
+        case .refused: counters.count(.AddAddrDrop)
+        }
+    }
+
+    //= RFC 8684 §3.4.2 REMOVE_ADDR: subflows to that address are closed
+    mutating func receiveRemoveAddress(
+        _ removal: RemoveAddress, now: MonotonicInstant, counters: inout StackCounters
+    ) {
+        counters.count(.RmAddr)
+        for position in 0..<removal.count {
+            let id = removal[position]
+            let known = addresses.removeRemote(id)
+            var closed = false
+            for index in contexts.indices
+            where !contexts[index].isClosed && remoteID(of: index) == id && liveSubflows > 1 {
+                counters.count(.RmSubflow)
+                resetSubflow(index, reason: MPTCPReset.unspecified, why: "the peer removed its address")
+                settle(index, now: now, counters: &counters)
+                closed = true
+            }
+            if !known, !closed { counters.count(.RmAddrDrop) }
+        }
+    }
+
+    private func remoteID(of index: Int) -> AddressID {
+        contexts[index].isJoin ? contexts[index].remoteAddressID : AddressID(0)
+    }
+}

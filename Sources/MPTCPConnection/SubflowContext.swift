@@ -1,0 +1,99 @@
+import TCPSubflow
+import TransportPolicies
+import TransportValues
+import WireFormats
+
+/// One subflow with what the data level keeps about it.
+struct SubflowContext: ~Copyable {
+    var tcp: Subflow
+    var setup: SubflowSetup
+    var handshake: SubflowHandshake
+    var remoteAddressID: AddressID
+    /// The peer asked us to send here only when nothing else works (RFC 8684 §3.3.8).
+    var peerWantsBackup = false
+    var mappings = ReceiveMappings()
+    /// Bytes whose mapping's checksum is not verified yet; used with DSS checksums only.
+    var holding = ByteRing(start: 1)
+    /// One past the highest byte in ``holding``.
+    var holdingEnd: Int64 = 1
+    /// What the RST is to say, when one is due.
+    var resetReason: UInt8?
+    var failedDataSequence: UInt64?
+    var closeReason: String?
+    /// The slot may be used again: everything about it has been reported.
+    var isRetired = false
+    /// Its four-tuple has been handed to the host to forget.
+    var isReported = false
+    var wasReinjected = false
+    /// An 8-byte data sequence number came here: DATA_ACKs are 8 bytes from now on (RFC 8684 §3.3.2).
+    var sawDataAck = false
+    var lastTimeouts = 0
+    /// A RST is due; nothing else happens on it any more.
+    var isDying = false
+    /// Largest payload of one packet, bytes.
+    var maximumBurst: Int
+    var dataWaiting = false
+
+    init(tcp: consuming Subflow, setup: SubflowSetup, handshake: SubflowHandshake, remoteAddressID: AddressID) {
+        self.tcp = tcp
+        self.setup = setup
+        self.handshake = handshake
+        self.remoteAddressID = remoteAddressID
+        maximumBurst = max(88, setup.maximumPacket - (setup.tuple.isIPv6 ? 60 : 40) - 40)
+    }
+
+    var isJoin: Bool {
+        if case .initial = handshake { return false }
+        return true
+    }
+
+    /// Handshake over on both levels: data may flow.
+    var isReady: Bool {
+        if isDying { return false }
+        switch handshake {
+        case .initial, .joined: return tcp.isSynchronized && tcp.phase != .closed && tcp.phase != .timeWait
+        case .joinSynSent, .joinSynReceived, .joinAckSent: return false
+        }
+    }
+
+    /// Nothing more comes of it: closed, in TIME-WAIT, or about to be reset.
+    var isClosed: Bool { tcp.phase == .closed || tcp.phase == .timeWait || isDying }
+
+    /// No RTO may pass without an answer on a path that is to carry data.
+    var isStalled: Bool { tcp.consecutiveTimeouts > 0 }
+
+    var networkHeaderLength: Int { setup.tuple.isIPv6 ? 40 : 20 }
+}
+
+extension SegmentOutcome {
+    var isAccepted: Bool {
+        if case .accepted = verdict { return true }
+        return false
+    }
+}
+
+extension SubflowPhase {
+    /// Acknowledgements still mean something to the peer.
+    var isOpenForAcknowledgements: Bool {
+        switch self {
+        case .established, .finWait1, .finWait2, .closeWait: true
+        case .synSent, .synReceived, .closing, .lastAck, .timeWait, .closed: false
+        }
+    }
+}
+
+extension MPTCPReset {
+    /// The reason in words (RFC 8684 §3.6).
+    var reasonText: String {
+        switch reason {
+        case Self.unspecified: "unspecified error"
+        case Self.multipathSpecificError: "MPTCP-specific error"
+        case Self.lackOfResources: "lack of resources"
+        case Self.administrativelyProhibited: "administratively prohibited"
+        case Self.tooMuchOutstandingData: "too much outstanding data"
+        case Self.unacceptablePerformance: "unacceptable performance"
+        case Self.middleboxInterference: "middlebox interference"
+        default: "reason \(reason)"
+        }
+    }
+}

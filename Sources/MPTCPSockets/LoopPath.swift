@@ -1,0 +1,51 @@
+internal import PacketBackends
+internal import TransportValues
+
+/// One path of a loop: its device, its number in the host, and what waits for the device.
+struct LoopPath: ~Copyable {
+    let name: String
+    let interface: InterfaceID
+    var device: PathDevice
+    var pending = PendingPackets()
+    /// Why the device is no longer used; nil while it is.
+    private(set) var failure: BackendError?
+    var isWatchedForWriting = false
+
+    init(name: String, interface: InterfaceID, device: consuming PathDevice) {
+        self.name = name
+        self.interface = interface
+        self.device = device
+    }
+
+    /// Sends the packet that stands in `buffer`, or keeps it behind those that wait already.
+    mutating func output(_ buffer: inout MutableRawSpan, metadata: TransmitMetadata) {
+        guard failure == nil else { return }
+        if pending.isEmpty, attempt(&buffer, metadata) != .wouldBlock { return }
+        let end = packetHeadroom + metadata.length
+        pending.append(buffer.bytes.extracting(packetHeadroom..<end), metadata: metadata)
+    }
+
+    /// Sends what waits, as far as the device takes it.
+    mutating func flush(_ buffer: inout MutableRawSpan) {
+        while failure == nil, let metadata = pending.first {
+            pending.copyFirst(into: &buffer, at: packetHeadroom)
+            if attempt(&buffer, metadata) == .wouldBlock { return }
+            // A failure has emptied the queue.
+            if !pending.isEmpty { pending.removeFirst() }
+        }
+    }
+
+    private mutating func attempt(_ buffer: inout MutableRawSpan, _ metadata: TransmitMetadata) -> SendResult {
+        do {
+            return try device.send(&buffer, headroom: packetHeadroom, metadata: metadata)
+        } catch {
+            fail(error)
+            return .dropped
+        }
+    }
+
+    mutating func fail(_ error: BackendError) {
+        failure = error
+        pending.removeAll()
+    }
+}

@@ -1,0 +1,154 @@
+import TransportPolicies
+import TransportValues
+import WireFormats
+
+extension Subflow {
+    /// The fifth step of RFC 9293 §3.10.7.4 in synchronized states. False: the segment was dropped.
+    mutating func receiveAcknowledgment(
+        _ segment: TCPSegment, sequence: Int64, _ now: MonotonicInstant, _ outcome: inout SegmentOutcome
+    ) -> Bool {
+        let before = send.unacknowledged
+        let acknowledgment = segment.acknowledgment.offset(from: send.initial, near: before)
+        //= RFC 5961 §5: (SND.UNA - MAX.SND.WND) =< SEG.ACK =< SND.NXT, else discarded and an ACK sent back
+        guard acknowledgment <= send.next, acknowledgment >= before &- max(send.maximumPeerWindow, 1) else {
+            challenge(now)
+            drop(.badAcknowledgment, &outcome)
+            return false
+        }
+        let oldEdge = send.peerWindowEdge
+        if acknowledgment >= before { updateWindow(segment, sequence, acknowledgment, Int64(outcome.window)) }
+        let pipeBefore = inFlight
+        var result = SentSegments.Acknowledged()
+        if acknowledgment > before {
+            result = sent.acknowledge(to: acknowledgment)
+            send.unacknowledged = acknowledgment
+            outcome.newlyAcknowledged = result.payload
+            outcome.acknowledgesNewFlight = true
+            statistics.bytesAcknowledged &+= UInt64(result.payload)
+        }
+        var newlySacked = 0
+        if handshake.sackPermitted, !segment.options.sackBlocks.isEmpty {
+            newlySacked = takeBlocks(segment.options.sackBlocks, acknowledgment: acknowledgment)
+        }
+        if sent.isEmpty, acknowledgment <= before {
+            watchZeroWindow(now)
+            return true
+        }
+        //= RFC 5681 §2: a duplicate acknowledgement carries no data, no SYN or FIN, equals the greatest acknowledgement
+        // so far and advertises the same window; RFC 6675 §2: one with new SACK information counts whatever else it has
+        let isDuplicate =
+            handshake.sackPermitted
+            ? newlySacked > 0
+            : acknowledgment == before && segment.payloadLength == 0 && oldEdge == send.peerWindowEdge
+                && segment.flags.isDisjoint(with: [.syn, .fin])
+        if isDuplicate, acknowledgment == before {
+            outcome.isDuplicateAcknowledgement = true
+            statistics.duplicateAcknowledgements &+= 1
+        }
+        let advanced = acknowledgment > before
+        if advanced { flightAdvanced(result, segment, before, pipeBefore, newlySacked, now) }
+        updateRecovery(
+            advanced: advanced, acknowledged: Int(acknowledgment &- before), isDuplicate: isDuplicate && !advanced, now,
+            &outcome)
+        if recovery.phase == .fast {
+            send.starved = send.hadRoom && !send.sentSinceAcknowledgement
+            send.hadRoom = sendRoom(now: now) > 0
+        }
+        send.sentSinceAcknowledgement = false
+        return true
+    }
+
+    private mutating func updateWindow(
+        _ segment: TCPSegment, _ sequence: Int64, _ acknowledgment: Int64, _ window: Int64
+    ) {
+        //= RFC 9293 §3.10.7.4: SND.WL1 < SEG.SEQ, or SND.WL1 = SEG.SEQ and SND.WL2 =< SEG.ACK
+        guard
+            send.windowSequence < sequence
+                || (send.windowSequence == sequence && send.windowAcknowledgment <= acknowledgment)
+                || acknowledgment > send.unacknowledged
+        else { return }
+        setPeerWindow(window, sequence: sequence, acknowledgment: acknowledgment)
+    }
+
+    /// SND.UNA moved: round trip, timers, congestion window.
+    private mutating func flightAdvanced(
+        _ result: SentSegments.Acknowledged, _ segment: TCPSegment, _ before: Int64, _ pipeBefore: Int,
+        _ newlySacked: Int, _ now: MonotonicInstant
+    ) {
+        let sample = roundTripSample(result, segment, now)
+        if let sample {
+            let burst = max(2 &* dataPayloadLimit, configuration.maximumBurst)
+            roundTrip.sample(sample, now: now, expectedSamples: pipeBefore / burst &+ 1)
+            //= RFC 6298 §5: a new sample collapses the backed-off timeout
+            timers.backoff = 0
+        }
+        timers.consecutiveTimeouts = 0
+        timers.waitingSince = now
+        if sent.isEmpty {
+            //= RFC 6298 §5 rule 5.2: all outstanding data acknowledged: turn the timer off
+            timers.retransmission = .distantFuture
+            timers.isWaiting = false
+            watchZeroWindow(now)
+        } else {
+            //= RFC 6298 §5 rule 5.3: new data acknowledged: restart the timer
+            startRetransmissionTimer(now)
+        }
+        if timestamps.enabled, let stamp = segment.options.timestamps { undoIfSpurious(echo: stamp.echo, now) }
+        if recovery.phase == .fast { return }
+        var delivered = result.delivered &+ newlySacked
+        if recovery.phase == .timeout, !handshake.sackPermitted {
+            //= RFC 3465 §2.3: without SACK an acknowledgement after a timeout may jump over much that had arrived
+            delivered = min(delivered, dataPayloadLimit)
+        }
+        grow(delivered, from: before, pipeBefore, sample, now)
+    }
+
+    private mutating func grow(
+        _ delivered: Int, from before: Int64, _ pipeBefore: Int, _ sample: TimeSpan?, _ now: MonotonicInstant
+    ) {
+        congestion.acknowledged(
+            bytes: delivered, inFlightBefore: pipeBefore, isWindowLimited: before < send.windowLimitedUntil,
+            roundTrip: sample, smoothedRoundTrip: roundTrip.smoothed, now: now)
+    }
+
+    private func roundTripSample(
+        _ result: SentSegments.Acknowledged, _ segment: TCPSegment, _ now: MonotonicInstant
+    ) -> TimeSpan? {
+        //= RFC 6298 §3 (Karn): no sample from segments sent more than once, but for timestamps
+        if let sentAt = result.sampleSentAt { return now - sentAt }
+        guard result.hasRetransmission, timestamps.enabled, let stamp = segment.options.timestamps else { return nil }
+        let ticks = Int32(bitPattern: timestamps.clock(now) &- stamp.echo)
+        guard stamp.echo != 0, ticks >= 0, ticks < 120_000 else { return nil }
+        return .milliseconds(Int64(ticks))
+    }
+
+    /// Takes the SACK blocks in; returns what was newly delivered. Blocks may lie anywhere, overlap, or be empty.
+    private mutating func takeBlocks(_ blocks: SACKBlocks, acknowledgment: Int64) -> Int {
+        var delivered = 0
+        for index in 0..<blocks.count {
+            let left = blocks[index].left.offset(from: send.initial, near: send.unacknowledged)
+            let right = blocks[index].right.offset(from: send.initial, near: send.unacknowledged)
+            guard left < right, right <= send.next, left > 0 else {
+                statistics.sackBlocksInvalid &+= 1
+                continue
+            }
+            if right <= send.unacknowledged {
+                //= RFC 2883 §4: a first block at or below the acknowledgement reports a duplicate
+                if index == 0 { statistics.duplicateReports &+= 1 }
+                continue
+            }
+            if index == 0, blocks.count > 1, isInside(blocks[0], blocks[1]) {
+                statistics.duplicateReports &+= 1
+                continue
+            }
+            delivered &+= sent.markSacked(max(left, send.unacknowledged)..<right)
+        }
+        statistics.sackBlocksRefused &+= sent.refused
+        sent.refused = 0
+        return delivered
+    }
+
+    private func isInside(_ inner: SACKBlock, _ outer: SACKBlock) -> Bool {
+        inner.left.distance(from: outer.left) >= 0 && outer.right.distance(from: inner.right) >= 0
+    }
+}

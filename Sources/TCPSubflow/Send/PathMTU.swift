@@ -1,0 +1,39 @@
+import DequeModule
+import TransportPolicies
+public import TransportValues
+
+extension Subflow {
+    /// The path does not carry our packets: an ICMP "too big" for one of ours (RFC 1191 §6.4, RFC 8201 §5.4).
+    /// - Parameters:
+    ///   - mtuPayload: the reported MTU less the fixed IP and TCP headers.
+    ///   - embeddedSequence: of the TCP header that the message quotes.
+    /// - Returns: whether the message was believed; then segments are smaller, and what was sent in larger ones and is
+    ///   not acknowledged goes out again without a reduction of the congestion window.
+    public mutating func pathMTUChanged(
+        _ mtuPayload: Int, embeddedSequence: SequenceNumber, now: MonotonicInstant
+    ) -> Bool {
+        let offset = embeddedSequence.offset(from: send.initial, near: send.unacknowledged)
+        //= RFC 5927 §4.1: SND.UNA =< SEG.SEQ < SND.NXT, or the message is discarded
+        guard phase.isSynchronized, offset >= send.unacknowledged, offset < send.next, mtuPayload < send.segmentLimit
+        else {
+            statistics.pathMTUIgnored &+= 1
+            return false
+        }
+        let limit = max(mtuPayload, Self.minimumPathPayload)
+        guard limit < send.segmentLimit else {
+            statistics.pathMTUIgnored &+= 1
+            return false
+        }
+        statistics.pathMTUReductions &+= 1
+        send.segmentLimit = limit
+        congestion.maximumSegmentSizeChanged(segmentPayloadLimit(multipathOptionBytes: 0))
+        let payload = dataPayloadLimit
+        for index in 0..<sent.records.count where Int(sent.records[index].length) > payload {
+            sent.markLost(index)
+        }
+        return true
+    }
+
+    /// No reported path is believed to carry less than this beside its headers (Linux's least path MTU of 552).
+    static let minimumPathPayload = 512
+}

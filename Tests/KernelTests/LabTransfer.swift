@@ -1,0 +1,121 @@
+import Glibc
+import LabSupport
+
+/// Which side of a transfer our stack is.
+enum OurRole: String, CaseIterable, Sendable, CustomStringConvertible {
+    case client = "our client, kernel listener"
+    case listener = "kernel client, our listener"
+    case both = "ours to ours"
+    var description: String { rawValue }
+}
+
+/// One cell of the matrix.
+struct TransferCase: Sendable, CustomStringConvertible {
+    var role: OurRole
+    var backend: BackendKind
+    var family: AddressFamily
+    var checksum: Bool
+
+    var description: String { "\(role), \(backend), \(family), checksum \(checksum ? "on" : "off")" }
+
+    static let all: [TransferCase] = OurRole.allCases.flatMap { role in
+        BackendKind.allCases.flatMap { backend in
+            AddressFamily.allCases.flatMap { family in
+                [false, true].map { TransferCase(role: role, backend: backend, family: family, checksum: $0) }
+            }
+        }
+    }
+}
+
+/// What both ends said of one finished connection.
+struct TransferOutcome {
+    /// Ours: the client when both are.
+    var ours: ToolRun
+    var report: ToolReport
+    /// The far end when it is ours too.
+    var otherReport: ToolReport?
+    /// SHA-256 of what arrived at each end.
+    var arrivedNear: String
+    var arrivedFar: String
+    var statuses: [ExitStatus]
+    var farSeconds: Double
+    /// nil when both ends are ours.
+    var peer: PeerResult?
+    var errorOutput: String
+}
+
+extension TwoLinkLab {
+    /// One connection between `near` and `far`, each end sending its file (nil: nothing) at once, to its end.
+    ///
+    /// - Parameter options: more options for our tool at both ends.
+    func transfer(
+        _ role: OurRole, nearSends: TransferFile?, farSends: TransferFile?, port: Int = 4000,
+        nearOptions: [String] = [], options: [String] = [], peerOptions: [String] = [], timeout: Double = 60
+    ) throws -> TransferOutcome {
+        let portText = String(port)
+        let farFile = farSends.map { ["--send", $0.path] } ?? []
+        switch role {
+        case .client:
+            let listener = try KernelPeer(
+                listenIn: far, address: family.wildcard, port: port, farFile + peerOptions)
+            let ours = try ToolRun(
+                in: near, ["cat"] + nearPaths + nearOptions + options + [farAddress(1), portText],
+                input: nearSends?.path)
+            return try kernelOutcome(ours, listener, timeout: timeout)
+        case .listener:
+            let ours = try startListener(in: near, nearPaths + nearOptions + options, portText, nearSends)
+            let client = try KernelPeer(connectFrom: far, to: nearStack(1), port: port, farFile + peerOptions)
+            return try kernelOutcome(ours, client, timeout: timeout)
+        case .both:
+            let listener = try startListener(in: far, farPaths + options, portText, farSends)
+            let ours = try ToolRun(
+                in: near, ["cat"] + nearPaths + nearOptions + options + [farStack(1), portText],
+                input: nearSends?.path)
+            let status = try ours.child.wait(timeout: timeout)
+            let otherStatus = try listener.child.wait(timeout: timeout)
+            return TransferOutcome(
+                ours: ours, report: try ours.report(), otherReport: try listener.report(),
+                arrivedNear: ours.outputSHA256, arrivedFar: listener.outputSHA256,
+                statuses: [status, otherStatus], farSeconds: listener.child.seconds, peer: nil,
+                errorOutput: ours.child.errorOutput + listener.child.errorOutput)
+        }
+    }
+
+    /// `mptcp cat --listen`, returned once it listens.
+    ///
+    /// Like nc it says nothing by then, so the lab looks at what the namespace shows: the port that is reserved in the
+    /// kernel, or the TUN devices that are up.
+    func startListener(
+        in space: Namespace, _ options: [String], _ port: String, _ sends: TransferFile?
+    ) throws -> ToolRun {
+        let run = try ToolRun(in: space, ["cat"] + options + ["--listen", port], input: sends?.path)
+        let deadline = ContinuousClock.now + .seconds(10)
+        while try !isListening(in: space, port) {
+            guard run.child.isRunning, ContinuousClock.now < deadline else {
+                throw LabError("does not listen: \(run.child.summary)")
+            }
+            usleep(20_000)
+        }
+        usleep(100_000)
+        return run
+    }
+
+    private func isListening(in space: Namespace, _ port: String) throws -> Bool {
+        switch backend {
+        case .packetSocket:
+            return try space.run(inside: "ss -Hltn").contains(":\(port) ")
+        case .tun:
+            let devices = try space.ip("-brief link show up")
+            return links.indices.allSatisfy { devices.contains("stack\($0 + 1)") }
+        }
+    }
+
+    private func kernelOutcome(_ ours: ToolRun, _ peer: KernelPeer, timeout: Double) throws -> TransferOutcome {
+        let status = try ours.child.wait(timeout: timeout)
+        let result = try peer.result(timeout: timeout)
+        return TransferOutcome(
+            ours: ours, report: try ours.report(), otherReport: nil, arrivedNear: ours.outputSHA256,
+            arrivedFar: result.receivedSHA256 ?? "nothing", statuses: [status, peer.child.status ?? .exited(-1)],
+            farSeconds: result.seconds ?? 0, peer: result, errorOutput: ours.child.errorOutput)
+    }
+}
