@@ -20,7 +20,8 @@ struct LossAndFaultTests {
         let down = try TransferFile(bytes: 6_000_000, seed: 32, at: lab.scratch.path("down"))
         let outcome = try lab.transfer(role, nearSends: up, farSends: down)
         outcome.expectIntact(sends: up, receives: down)
-        #expect(outcome.report.subflows.reduce(0) { $0 + $1.segmentsRetransmitted } > 0, "the links must have lost some")
+        #expect(
+            outcome.report.subflows.reduce(0) { $0 + $1.segmentsRetransmitted } > 0, "the links must have lost some")
     }
 
     /// Ours to ours over the same links.
