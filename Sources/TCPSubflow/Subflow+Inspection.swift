@@ -1,3 +1,5 @@
+import TransportValues
+
 /// What the package's own tests look at and set; nothing outside the package may rely on it.
 extension Subflow {
     /// The stream offset past the last byte that was ever advertised.
