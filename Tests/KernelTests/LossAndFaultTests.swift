@@ -79,7 +79,8 @@ struct LossAndFaultTests {
     @Test(.timeLimit(.minutes(1)), arguments: BackendKind.allCases)
     func nobodyListens(backend: BackendKind) throws {
         let lab = try TwoLinkLab(family: .v4, backend: backend, links: [.veth(megabits: nil), .veth(megabits: nil)])
-        let ours = try ToolRun(in: lab.near, ["cat"] + lab.nearPaths + [lab.farAddress(1), "4009"])
+        let ours = try ToolRun(
+            in: lab.near, ["cat"] + lab.nearPaths + [lab.farAddress(1), "4009"], input: "/dev/null")
         try expectClearError(ours, within: 5)
     }
 
