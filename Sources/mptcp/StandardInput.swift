@@ -23,7 +23,10 @@ final class StandardInput: StreamSource {
     private static let chunksAhead = 8
 
     private let state = Mutex(State())
-    private let room = DispatchSemaphore(value: chunksAhead)
+    /// Counted up from zero, since a semaphore must not be freed below the value it was made with.
+    private let room = DispatchSemaphore(value: 0)
+
+    init() { for _ in 0..<Self.chunksAhead { room.signal() } }
 
     func start(wake: StreamWake) {
         let begins = state.withLock { state in
