@@ -102,8 +102,6 @@ struct PathDevice: ~Copyable {
     }
 
     mutating func openPort(_ local: Endpoint) throws(BackendError) { try system?.openPort(local) }
-
-    mutating func closePort(_ local: Endpoint) throws(BackendError) { try system?.closePort(local) }
 }
 
 extension InterfaceAddress {

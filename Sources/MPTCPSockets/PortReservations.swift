@@ -15,7 +15,7 @@ struct ListeningPort: ~Copyable {
 /// same port on loopback.
 struct PortReservations: ~Copyable {
     /// Ports reserved at a time; a connection uses about one a path.
-    static let blockSize: UInt16 = 64
+    static let blockSize: UInt16 = 32
     private static let firstPort: UInt16 = 32_768
     private static let blocks = (61_000 - 32_768) / Int(blockSize)
 
@@ -28,7 +28,6 @@ struct PortReservations: ~Copyable {
     private var listeners: [Endpoint] = []
     private var reserved: [UInt16] = []
     private var newlyOpened: [Endpoint] = []
-    private var newlyClosed: [Endpoint] = []
 
     /// - Parameter shared: addresses of paths that are packet sockets; nil when there is no such path.
     init(shared: [IPAddress]?) {
@@ -41,10 +40,10 @@ struct PortReservations: ~Copyable {
     /// The ports that connections may use; nil: any, since no path shares its addresses with the kernel.
     var ephemeralPorts: [UInt16]? { isNeeded ? reserved : nil }
 
-    /// Endpoints to be delivered to packet sockets, and those no longer to be, since the last call.
-    mutating func takeChanges() -> (opened: [Endpoint], closed: [Endpoint]) {
-        defer { (newlyOpened, newlyClosed) = ([], []) }
-        return (newlyOpened, newlyClosed)
+    /// Endpoints to be delivered to packet sockets since the last call.
+    mutating func takeOpened() -> [Endpoint] {
+        defer { newlyOpened = [] }
+        return newlyOpened
     }
 
     private static func endpoints(of listener: Endpoint) -> [Endpoint] {
@@ -103,9 +102,10 @@ struct PortReservations: ~Copyable {
 
     // MARK: Listeners
 
-    /// Holds a listener's port on the addresses that it is for. All or nothing.
+    /// Holds a listener's port on the addresses that it is for. All or nothing. It stays held when the listener is
+    /// closed, since connections that it accepted live on at this port.
     mutating func reserve(listening local: Endpoint) throws(SocketError) {
-        guard isNeeded else { return }
+        guard isNeeded, !listeners.contains(local) else { return }
         let before = listening.count
         do throws(BackendError) {
             for address in shared where Self.covers(local.address, address) {
@@ -125,18 +125,6 @@ struct PortReservations: ~Copyable {
 
     private static func covers(_ listener: IPAddress, _ address: IPAddress) -> Bool {
         listener == address || listener == .anyIPv6 || (listener == .anyIPv4 && !address.isIPv6)
-    }
-
-    mutating func release(listening local: Endpoint) {
-        guard let index = listeners.firstIndex(of: local) else { return }
-        listeners.remove(at: index)
-        newlyClosed += Self.endpoints(of: local)
-        var kept = UniqueArray<ListeningPort>()
-        while listening.count > 0 {
-            let entry = listening.removeLast()
-            if entry.listener != local { kept.append(entry) }
-        }
-        swap(&kept, &listening)
     }
 
     // MARK: Addresses that come and go

@@ -26,12 +26,11 @@ struct StackEngine: ~Copyable {
         return addressChanges
     }
 
-    /// Begins and ends the delivery of segments to endpoints where the kernel has the same addresses.
-    mutating func updatePorts(opened: [Endpoint], closed: [Endpoint]) throws(SocketError) {
+    /// Begins the delivery of segments to endpoints where the kernel has the same addresses.
+    mutating func openPorts(_ endpoints: [Endpoint]) throws(SocketError) {
         for index in 0..<paths.count where paths[index].failure == nil {
             do throws(BackendError) {
-                for endpoint in opened { try paths[index].device.openPort(endpoint) }
-                for endpoint in closed { try paths[index].device.closePort(endpoint) }
+                for endpoint in endpoints { try paths[index].device.openPort(endpoint) }
             } catch {
                 throw SocketError(error)
             }

@@ -29,18 +29,12 @@ extension StackLoop {
         on local: Endpoint, _ backlog: Int, _ configuration: ConnectionConfiguration?
     ) throws(SocketError) -> ListenerID {
         try reservations.reserve(listening: local)
-        do throws(SocketError) {
-            try applyReservations()
-        } catch {
-            reservations.release(listening: local)
-            throw error
-        }
+        try applyReservations()
         do throws(HostError) {
             let id = try engine.host.listen(on: local, backlog: backlog, configuration: configuration, now: now)
             listeners[id] = ListenerRecord()
             return id
         } catch {
-            reservations.release(listening: local)
             throw SocketError(error)
         }
     }
@@ -82,10 +76,9 @@ extension StackLoop {
 
     /// Takes no more connections; those accepted go on, those that wait in the queue are reset.
     func closeListener(_ listener: ListenerID) {
-        guard listeners[listener] != nil, let local = engine.host.localEndpoint(listener) else { return }
+        guard listeners[listener] != nil else { return }
         resumeAccept(listener)
         listeners[listener] = nil
         engine.host.closeListener(listener, now: now)
-        reservations.release(listening: local)
     }
 }

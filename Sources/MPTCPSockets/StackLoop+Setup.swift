@@ -59,8 +59,7 @@ extension StackLoop {
     /// Gives the host and the packet sockets the ports that are reserved now.
     func applyReservations() throws(SocketError) {
         guard let ports = reservations.ephemeralPorts else { return }
-        let changes = reservations.takeChanges()
-        try engine.updatePorts(opened: changes.opened, closed: changes.closed)
+        try engine.openPorts(reservations.takeOpened())
         engine.host.setEphemeralPorts(ports)
     }
 

@@ -35,12 +35,12 @@ actor StackLoop {
         var reservations = PortReservations(shared: Self.sharedAddresses(devices))
         try reservations.growEphemeral()
         hostConfiguration.ephemeralPorts = reservations.ephemeralPorts
-        let ports = reservations.takeChanges()
+        let ports = reservations.takeOpened()
         self.reservations = reservations
         engine = StackEngine(
             host: Host(hostConfiguration, randomness: systemRandomSource(), now: LoopClock.now()))
         try Self.install(devices, in: &engine, poller: executor.poller)
-        try engine.updatePorts(opened: ports.opened, closed: ports.closed)
+        try engine.openPorts(ports)
         try executor.start(self)
     }
 

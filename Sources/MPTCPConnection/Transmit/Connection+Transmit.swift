@@ -187,7 +187,8 @@ extension Connection {
         let room = contexts[index].tcp.sendRoom(now: now)
         if room <= 0 { return 0 }
         let segment = contexts[index].tcp.segmentPayloadLimit(multipathOptionBytes: optionBytes)
-        let length = min(work.available, room, contexts[index].maximumBurst, 65_535)
+        // The burst leaves room for the most options; beside fewer, a whole segment is longer and still fits the MTU.
+        let length = min(work.available, room, max(contexts[index].maximumBurst, segment), 65_535)
         if length >= segment { return wholeSegments(length, segment, work) }
         let isTail = work.isReinjection || work.start + Int64(length) == send.end
         if isTail, length == work.available {

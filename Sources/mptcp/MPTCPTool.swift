@@ -1,0 +1,75 @@
+import ArgumentParser
+import CLinux
+import Glibc
+
+/// The root command; each subcommand is a file of its own.
+struct MPTCPTool: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "mptcp",
+        abstract: "Multipath TCP in user space",
+        discussion: """
+            Exit status: 0 when every byte arrived and the connection closed cleanly; 1 when the network or the peer \
+            failed; 2 for unusable arguments; 3 where a privilege is missing; 130 and 143 after SIGINT and SIGTERM.
+            """,
+        subcommands: [DemoCommand.self, CatCommand.self, BenchCommand.self, LinkCommand.self])
+}
+
+/// A command that moves data through a stack: it runs as a task, ends in order on SIGINT and SIGTERM, and says in one
+/// line what went wrong.
+protocol TransferCommand: AsyncParsableCommand, Sendable {
+    /// Throws ``ToolFailure``, `ValidationError` or `SocketError`.
+    func transfer() async throws
+}
+
+extension TransferCommand {
+    func run() async throws { try await transfer() }
+}
+
+@main
+enum Main {
+    static func main() async {
+        var failure: ToolFailure?
+        do {
+            let parsed = try MPTCPTool.parseAsRoot()
+            if let command = parsed as? any TransferCommand {
+                // Before any other thread starts: all of them inherit the mask.
+                Signals.block()
+                failure = await run(command)
+            } else {
+                var command = parsed
+                try command.run()
+            }
+        } catch {
+            end(with: error)
+        }
+        guard let failure else { exit(0) }
+        standardError("mptcp: \(failure.line)")
+        exit(failure.status)
+    }
+
+    private static func run(_ command: any TransferCommand) async -> ToolFailure? {
+        do {
+            try await Signals.runCancellable { try await command.transfer() }
+            return nil
+        } catch let error as ToolFailure {
+            return error
+        } catch let error as ValidationError {
+            return ToolFailure(status: 2, error.message)
+        } catch {
+            return ToolFailure(error)
+        }
+    }
+
+    /// Help and versions go out as the parser wants; a usage error is one line and status 2 (the parser's own is 64).
+    private static func end(with error: any Error) -> Never {
+        if let code = error as? ExitCode { exit(code.rawValue) }
+        if let failure = error as? ToolFailure {
+            standardError("mptcp: \(failure.line)")
+            exit(failure.status)
+        }
+        let code = MPTCPTool.exitCode(for: error)
+        if code.isSuccess { MPTCPTool.exit(withError: error) }
+        standardError("mptcp: \(MPTCPTool.message(for: error)); `mptcp --help` tells what is understood")
+        exit(code == .validationFailure ? 2 : 1)
+    }
+}
