@@ -23,7 +23,8 @@ struct DemoOutcome {
             let roundTrip = sender?.subflows.last { Self.path(of: $0) == index }?.roundTrip
             rows.append([
                 "\(index + 1)", path.title, DemoFormat.bytes(Int64(summary.uploadedBytes[index])),
-                DemoFormat.percent(summary.shares[index]), roundTrip.map { DemoFormat.decimal($0.milliseconds) + " ms" } ?? "-",
+                DemoFormat.percent(summary.shares[index]),
+                roundTrip.map { DemoFormat.decimal($0.milliseconds) + " ms" } ?? "-",
                 Self.segments(summary.retransmissions[index]),
             ])
         }
@@ -82,7 +83,10 @@ enum DemoReport {
                 ("path", quoted("path \(subflow.local.address.ipv4 >> 8 & 0xff)")),
                 ("bytesSent", "\(subflow.bytesSent)"), ("bytesReceived", "\(subflow.bytesReceived)"),
                 ("segmentsRetransmitted", "\(subflow.segmentsRetransmitted)"),
-                ("roundTripMilliseconds", subflow.roundTrip.map { DemoFormat.decimal($0.milliseconds, digits: 3) } ?? "null"),
+                (
+                    "roundTripMilliseconds",
+                    subflow.roundTrip.map { DemoFormat.decimal($0.milliseconds, digits: 3) } ?? "null"
+                ),
                 ("backup", "\(subflow.backup)"), ("state", quoted(subflow.state)),
                 ("closeReason", subflow.closeReason.map(quoted) ?? "null"),
             ])

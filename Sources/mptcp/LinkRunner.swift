@@ -33,7 +33,8 @@ struct LinkDevices: ~Copyable {
             switch errno {
             case ENOENT:
                 throw .invalidPath(
-                    end.description, reason: "there is no such network namespace (`ip netns add \(namespace)` makes it)")
+                    end.description, reason: "there is no such network namespace (`ip netns add \(namespace)` makes it)"
+                )
             case EPERM, EACCES: throw .permissionDenied(operation: "enter the network namespace \(namespace)")
             default: throw .system(operation: "enter the network namespace \(namespace)", code: errno)
             }
