@@ -48,8 +48,8 @@ extension Subflow {
         let advanced = acknowledgment > before
         if advanced { flightAdvanced(result, segment, before, pipeBefore, newlySacked, now) }
         updateRecovery(
-            advanced: advanced, acknowledged: Int(acknowledgment &- before), isDuplicate: isDuplicate && !advanced, now,
-            &outcome)
+            advanced: advanced, acknowledged: Int(acknowledgment &- before),
+            delivered: result.delivered &+ newlySacked, isDuplicate: isDuplicate && !advanced, now, &outcome)
         if recovery.phase == .fast {
             send.starved = send.hadRoom && !send.sentSinceAcknowledgement
             send.hadRoom = sendRoom(now: now) > 0
