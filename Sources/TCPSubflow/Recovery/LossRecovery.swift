@@ -64,6 +64,7 @@ extension Subflow {
             outcome.enteredRecovery = true
         } else {
             sent.judgeLost(below: edge)
+            repairRetransmissions(now)
         }
         if recovery.phase == .fast {
             reduceProportionally(handshake.sackPermitted || advanced ? delivered : isDuplicate ? segment : 0, segment)
@@ -89,6 +90,24 @@ extension Subflow {
         }
     }
 
+    /// Notices retransmissions that were lost in their turn: what was sent well after them has arrived. RFC 6675 leaves
+    /// them to the timer, and then a queue that overflowed in slow start costs a timeout nearly every time; sending
+    /// times tell more (RFC 8985 §3.2 uses them for everything).
+    private mutating func repairRetransmissions(_ now: MonotonicInstant) {
+        guard handshake.sackPermitted else { return }
+        let margin = max(roundTrip.minimum / 4, .milliseconds(1))
+        guard sent.isHeadLostAgain(margin: margin) else { return }
+        statistics.retransmissionsLost &+= 1
+        sent.markRetransmissionsLost(before: sent.latestDelivered - margin)
+        //= RFC 5681 §4.3: the loss of a retransmission is a second indication of congestion: lowered twice
+        congestion.lost(inFlight: min(send.flight, congestion.window), now: now)
+        recovery.mayUndo = false
+        recovery.entryFlight = max(1, send.flight)
+        recovery.delivered = 0
+        recovery.sentOut = 0
+        recovery.retransmitFirst = true
+    }
+
     /// Proportional rate reduction (RFC 6937 §3.1): sending follows delivery, so that a recovery neither stops for half
     /// a round trip nor bursts into the queue that has just overflowed. RFC 9438 §4.6 names it.
     private mutating func reduceProportionally(_ delivered: Int, _ segment: Int) {
@@ -97,9 +116,8 @@ extension Subflow {
         let target = congestion.window
         var allowance: Int
         if pipe > target {
-            let share = recovery.delivered.multipliedFullWidth(by: target)
-            let quotient = max(1, recovery.entryFlight).dividingFullWidth(share).quotient
-            allowance = quotient &- recovery.sentOut
+            let share = min(recovery.delivered, 1 << 32) &* target / max(1, recovery.entryFlight)
+            allowance = share &- recovery.sentOut
         } else {
             // PRR-SSRB: back up to the target as fast as slow start would.
             let limit = max(recovery.delivered &- recovery.sentOut, delivered) &+ segment

@@ -18,6 +18,7 @@ extension Subflow {
         let oldEdge = send.peerWindowEdge
         if acknowledgment >= before { updateWindow(segment, sequence, acknowledgment, Int64(outcome.window)) }
         let pipeBefore = inFlight
+        sent.latestPlausible = now - roundTrip.minimum
         var result = SentSegments.Acknowledged()
         if acknowledgment > before {
             result = sent.acknowledge(to: acknowledgment)
