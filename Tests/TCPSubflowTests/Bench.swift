@@ -2,7 +2,7 @@ import TransportPolicies
 import TransportValues
 import WireFormats
 
-@testable import TCPSubflow
+import TCPSubflow
 
 /// A subflow under test beside a scripted peer: segments go in as values that were parsed from bytes, and what comes
 /// out is read back from bytes.
@@ -62,7 +62,7 @@ final class Bench {
         _ = bench.drain()
         // The SYN/ACK's window was not scaled; this one is.
         _ = bench.acknowledge(1)
-        bench.flow.acknowledging.quick = 0
+        bench.flow.quickAcknowledgements = 0
         return bench
     }
 

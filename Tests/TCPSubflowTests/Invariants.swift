@@ -2,7 +2,7 @@ import DequeModule
 import TransportPolicies
 import TransportValues
 
-@testable import TCPSubflow
+import TCPSubflow
 
 extension Subflow {
     /// What must hold after every call; nil, or what does not.
