@@ -29,7 +29,9 @@ extension Connection {
             usable = verifyRepeatedJoin(index, segment, counters: &counters)
             noteFourthAck(index, segment)
         }
-        if usable, !contexts[index].isClosed || outcome.peerFinished {
+        // The segment that ends a subflow may acknowledge the last of the data; one that resets it says nothing more.
+        let isReset = outcome.change == .reset || outcome.change == .refused
+        if usable, !isReset, !phase.isClosed, !contexts[index].isDying {
             if state.isMultipath {
                 receiveMultipath(index, segment, outcome, packet: packet, now: now, counters: &counters)
             } else {

@@ -23,10 +23,12 @@ final class StandardInput: StreamSource {
     private static let chunksAhead = 8
 
     private let state = Mutex(State())
-    /// Counted up from zero, since a semaphore must not be freed below the value it was made with.
+    /// Begins at 0 and is raised: Dispatch traps when a semaphore goes away below the value it began with.
     private let room = DispatchSemaphore(value: 0)
 
-    init() { for _ in 0..<Self.chunksAhead { room.signal() } }
+    init() {
+        for _ in 0..<Self.chunksAhead { room.signal() }
+    }
 
     func start(wake: StreamWake) {
         let begins = state.withLock { state in

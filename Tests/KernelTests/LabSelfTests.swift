@@ -63,7 +63,8 @@ struct LabSelfTests {
     @Test(.enabled(if: CaptureCheck.isAvailable, "needs tshark"))
     func tsharkFindsWhatIsMalformed() throws {
         let scratch = try ScratchFolder()
-        let good = scratch.path("good.pcap"), bad = scratch.path("bad.pcap")
+        let good = scratch.path("good.pcap")
+        let bad = scratch.path("bad.pcap")
         try CaptureSamples.write(optionLength: 12, to: good)
         // A DSS that ends in the middle of its data sequence number.
         try CaptureSamples.write(optionLength: 9, to: bad)

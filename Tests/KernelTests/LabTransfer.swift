@@ -61,18 +61,24 @@ extension TwoLinkLab {
             let ours = try ToolRun(
                 in: near, ["cat"] + nearPaths + nearOptions + options + [farAddress(1), portText],
                 input: nearSends?.path)
-            return try kernelOutcome(ours, listener, timeout: timeout)
+            return try kernelOutcome(ours, listener, receives: farSends?.count ?? 0, timeout: timeout)
         case .listener:
             let ours = try startListener(in: near, nearPaths + nearOptions + options, portText, nearSends)
             let client = try KernelPeer(connectFrom: far, to: nearStack(1), port: port, farFile + peerOptions)
-            return try kernelOutcome(ours, client, timeout: timeout)
+            return try kernelOutcome(ours, client, receives: farSends?.count ?? 0, timeout: timeout)
         case .both:
             let listener = try startListener(in: far, farPaths + options, portText, farSends)
             let ours = try ToolRun(
                 in: near, ["cat"] + nearPaths + nearOptions + options + [farStack(1), portText],
                 input: nearSends?.path)
-            let status = try ours.child.wait(timeout: timeout)
-            let otherStatus = try listener.child.wait(timeout: timeout)
+            // Whoever receives only lets go of its input once it has all: that end first.
+            let receiver = nearSends == nil ? ours : listener
+            let sender = nearSends == nil ? listener : ours
+            let expected = nearSends == nil ? farSends?.count ?? 0 : nearSends?.count ?? 0
+            let receiverStatus = try receiver.wait(received: expected, timeout: timeout)
+            let senderStatus = try sender.wait(received: 0, timeout: timeout)
+            let (status, otherStatus) =
+                nearSends == nil ? (receiverStatus, senderStatus) : (senderStatus, receiverStatus)
             return TransferOutcome(
                 ours: ours, report: try ours.report(), otherReport: try listener.report(),
                 arrivedNear: ours.outputSHA256, arrivedFar: listener.outputSHA256,
@@ -110,8 +116,10 @@ extension TwoLinkLab {
         }
     }
 
-    private func kernelOutcome(_ ours: ToolRun, _ peer: KernelPeer, timeout: Double) throws -> TransferOutcome {
-        let status = try ours.child.wait(timeout: timeout)
+    private func kernelOutcome(
+        _ ours: ToolRun, _ peer: KernelPeer, receives: Int, timeout: Double
+    ) throws -> TransferOutcome {
+        let status = try ours.wait(received: receives, timeout: timeout)
         let result = try peer.result(timeout: timeout)
         return TransferOutcome(
             ours: ours, report: try ours.report(), otherReport: nil, arrivedNear: ours.outputSHA256,

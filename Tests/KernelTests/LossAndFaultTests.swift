@@ -20,7 +20,8 @@ struct LossAndFaultTests {
         let down = try TransferFile(bytes: 6_000_000, seed: 32, at: lab.scratch.path("down"))
         let outcome = try lab.transfer(role, nearSends: up, farSends: down)
         outcome.expectIntact(sends: up, receives: down)
-        #expect(outcome.report.subflows.reduce(0) { $0 + $1.segmentsRetransmitted } > 0, "the links must have lost some")
+        #expect(
+            outcome.report.subflows.reduce(0) { $0 + $1.segmentsRetransmitted } > 0, "the links must have lost some")
     }
 
     /// Ours to ours over the same links.
@@ -78,7 +79,8 @@ struct LossAndFaultTests {
     @Test(.timeLimit(.minutes(1)), arguments: BackendKind.allCases)
     func nobodyListens(backend: BackendKind) throws {
         let lab = try TwoLinkLab(family: .v4, backend: backend, links: [.veth(megabits: nil), .veth(megabits: nil)])
-        let ours = try ToolRun(in: lab.near, ["cat"] + lab.nearPaths + [lab.farAddress(1), "4009"])
+        let ours = try ToolRun(
+            in: lab.near, ["cat"] + lab.nearPaths + [lab.farAddress(1), "4009"], input: "/dev/null")
         try expectClearError(ours, within: 5)
     }
 

@@ -6,10 +6,11 @@ public enum CaptureCheck {
 
     /// One line a packet that is malformed or that a dissector calls an error: number, protocols, messages.
     public static func complaints(about file: String) throws -> [String] {
-        let output = try run([
-            "tshark", "-n", "-r", file, "-Y", "_ws.malformed || _ws.expert.severity == \"Error\"",
-            "-T", "fields", "-e", "frame.number", "-e", "frame.protocols", "-e", "_ws.expert.message",
-        ], timeout: 120)
+        let output = try run(
+            [
+                "tshark", "-n", "-r", file, "-Y", "_ws.malformed || _ws.expert.severity == \"Error\"",
+                "-T", "fields", "-e", "frame.number", "-e", "frame.protocols", "-e", "_ws.expert.message",
+            ], timeout: 120)
         return output.split(separator: "\n").map(String.init)
     }
 

@@ -25,7 +25,8 @@ public struct LinkProfile: Sendable, CustomStringConvertible {
     public var queueKilobytes: Int
     public var seed: UInt64
 
-    public init(megabits: Int, delay: Double = 0, lossPercent: Double = 0, queueKilobytes: Int = 256, seed: UInt64 = 1) {
+    public init(megabits: Int, delay: Double = 0, lossPercent: Double = 0, queueKilobytes: Int = 256, seed: UInt64 = 1)
+    {
         self.megabits = megabits
         self.delay = delay
         self.lossPercent = lossPercent
@@ -62,7 +63,8 @@ public final class Link {
             try Self.configure(from, fromDevice, fromAddresses, megabits)
             try Self.configure(to, toDevice, toAddresses, megabits)
         case .emulated(let profile):
-            let ends = [(from, fromDevice, fromAddresses), (to, toDevice, toAddresses)].map { space, device, addresses in
+            let ends = [(from, fromDevice, fromAddresses), (to, toDevice, toAddresses)].map {
+                space, device, addresses in
                 (["\(space.name):\(device)"] + addresses.map { "address=\($0)" }).joined(separator: ",")
             }
             let process = try ChildProcess(
@@ -90,7 +92,8 @@ public final class Link {
         try space.ip("link set \(device) up")
         if let megabits {
             // 50 ms of queue: a sender that fills it is not slowed by losses alone.
-            try run("tc -n \(space.name) qdisc add dev \(device) root tbf rate \(megabits)mbit burst 128kb latency 50ms")
+            try run(
+                "tc -n \(space.name) qdisc add dev \(device) root tbf rate \(megabits)mbit burst 128kb latency 50ms")
         }
     }
 }

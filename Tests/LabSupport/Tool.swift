@@ -54,19 +54,31 @@ public final class ToolRun {
     public let output: String
     private let reportPath: String
     private let scratch: ScratchFolder
+    private let held: HeldInput?
 
     /// - Parameters:
     ///   - arguments: the command and its options, without `--report`.
-    ///   - input: a file for standard input; nil: empty.
+    ///   - input: a file for standard input; nil: one that says nothing and stays open, see `wait(received:timeout:)`.
     public init(
         in namespace: Namespace, _ arguments: [String], input: String? = nil, limit: Int = 120
     ) throws {
         scratch = try ScratchFolder(prefix: "tool")
         output = scratch.path("output")
         reportPath = scratch.path("report.json")
+        held = input == nil ? try HeldInput() : nil
         child = try namespace.start(
             [LabEnvironment.tool] + arguments + ["--report", reportPath],
-            streams: ChildProcess.Streams(input: input ?? "/dev/null", output: output), limit: limit)
+            streams: ChildProcess.Streams(input: input ?? held?.path ?? "/dev/null", output: output), limit: limit)
+    }
+
+    /// Waits for its end; input that is held ends once `bytes` stand in the output.
+    public func wait(received bytes: Int, timeout: Double) throws -> ExitStatus {
+        let deadline = ContinuousClock.now + .seconds(timeout)
+        while outputBytes < bytes, child.isRunning, ContinuousClock.now < deadline {
+            usleep(10_000)
+        }
+        held?.release()
+        return try child.wait(timeout: max(1, (deadline - ContinuousClock.now).seconds))
     }
 
     public func report() throws -> ToolReport { try ToolReport(contentsOf: reportPath) }

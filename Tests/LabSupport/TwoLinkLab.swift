@@ -81,7 +81,8 @@ public final class TwoLinkLab {
             case .packetSocket:
                 return ["--path", "\(device)\(index)"]
             case .tun:
-                let own = address(block, index, 2), kernel = address(block, index, 1)
+                let own = address(block, index, 2)
+                let kernel = address(block, index, 1)
                 return ["--path", "tun:stack\(index),address=\(own)/\(prefix),gateway=\(kernel)"]
             }
         }

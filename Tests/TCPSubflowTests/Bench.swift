@@ -2,7 +2,7 @@ import TransportPolicies
 import TransportValues
 import WireFormats
 
-@testable import TCPSubflow
+import TCPSubflow
 
 /// A subflow under test beside a scripted peer: segments go in as values that were parsed from bytes, and what comes
 /// out is read back from bytes.
@@ -62,7 +62,7 @@ final class Bench {
         _ = bench.drain()
         // The SYN/ACK's window was not scaled; this one is.
         _ = bench.acknowledge(1)
-        bench.flow.acknowledging.quick = 0
+        bench.flow.quickAcknowledgements = 0
         return bench
     }
 
@@ -82,7 +82,7 @@ final class Bench {
         _ flags: TCPFlags, _ sequence: SequenceNumber, _ acknowledgment: SequenceNumber, _ payload: Int,
         _ window: UInt16, _ options: OptionBlock
     ) -> TCPSegment {
-        var bytes = [UInt8](repeating: 0, count: 128 + max(0, payload))
+        var bytes = [UInt8](repeating: 0, count: 128)
         let fields = TCPHeaderFields(
             sourcePort: 80, destinationPort: 40_000, sequence: sequence, acknowledgment: acknowledgment, flags: flags,
             window: window)
@@ -91,8 +91,10 @@ final class Bench {
         let header = emitTCPHeader(fields, options: options, into: &raw, at: 20)
         _ = IPHeader.emit(
             source: IPAddress(10, 0, 0, 2), destination: IPAddress(10, 0, 0, 1), protocolNumber: IPHeader.tcp,
-            payloadLength: header + payload, into: &raw, at: 0)
-        return try! TCPSegment(raw.bytes, ip: IPHeader(raw.bytes), checksum: .trusted)
+            payloadLength: header, into: &raw, at: 0)
+        var segment = try! TCPSegment(raw.bytes, ip: IPHeader(raw.bytes), checksum: .trusted)
+        segment.payloadLength = payload
+        return segment
     }
 
     /// Hands a segment of the peer to the subflow; `sequence` and `ack` are stream offsets.

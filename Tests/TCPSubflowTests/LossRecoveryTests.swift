@@ -3,7 +3,7 @@ import TransportPolicies
 import TransportValues
 import WireFormats
 
-@testable import TCPSubflow
+import TCPSubflow
 
 private let segment: Int64 = 1_460
 
@@ -119,6 +119,26 @@ private func at(_ index: Int) -> Int64 { 1 + Int64(index) * segment }
         #expect(bench.acknowledge(at(10)).newlyAcknowledged == 14_600)
         #expect(bench.flow.consecutiveTimeouts == 0)
         #expect(bench.flow.isInRecovery == false)
+    }
+
+    @Test func aLostRetransmissionIsNoticedByWhatWasSentLater() {
+        //= RFC 5681 §4.3: the loss of a retransmission lowers the window again
+        let bench = bench()
+        _ = bench.write(10 * 1_460)
+        _ = bench.acknowledge(1, sack: [at(1)..<at(10)])
+        #expect(bench.drain().map { bench.offset($0) } == [1])
+        let window = bench.flow.congestionWindow
+        bench.wait(.milliseconds(10))
+        #expect(bench.write(1_460).count == 1)
+        bench.wait(.milliseconds(20))
+        _ = bench.acknowledge(1, sack: [at(1)..<at(11)])
+        #expect(bench.flow.statistics.retransmissionsLost == 1)
+        #expect(bench.flow.congestionWindow == window / 2)
+        #expect(bench.drain().map { bench.offset($0) } == [1])
+        _ = bench.acknowledge(1, sack: [at(1)..<at(11)])
+        #expect(bench.drain().isEmpty)
+        _ = bench.acknowledge(at(11))
+        #expect(bench.flow.statistics.timeouts == 0)
     }
 
     @Test func afterATimeoutSlowStartRepairsEverything() {

@@ -3,7 +3,7 @@ import TransportPolicies
 import TransportValues
 import WireFormats
 
-@testable import TCPSubflow
+import TCPSubflow
 
 extension Bench {
     /// A bench whose subflow is in `phase`, with nothing due. Both sides sent `data` bytes where they could.
@@ -74,7 +74,7 @@ extension Bench {
         #expect(challenge.flags == .ack)
         #expect(bench.offset(challenge) == bench.flow.sendNext)
         #expect(bench.acked(challenge) == bench.flow.receiveNext)
-        #expect(bench.give(.rst, bench.flow.receiving.edge + 1).verdict == .dropped(.rstOutsideWindow))
+        #expect(bench.give(.rst, bench.flow.receiveWindowEdge + 1).verdict == .dropped(.rstOutsideWindow))
         #expect(bench.give(.rst, bench.flow.receiveNext - 1).verdict == .dropped(.rstOutsideWindow))
         #expect(bench.drain().isEmpty)
     }
@@ -135,7 +135,7 @@ extension Bench {
     func anUnacceptableSegmentIsAnswered(_ phase: SubflowPhase) throws {
         //= RFC 9293 §3.10.7.4 first step
         let bench = Bench.inPhase(phase)
-        let outcome = bench.give(.ack, bench.flow.receiving.edge + 1, ack: bench.flow.sendNext, payload: 1)
+        let outcome = bench.give(.ack, bench.flow.receiveWindowEdge + 1, ack: bench.flow.sendNext, payload: 1)
         #expect(outcome.verdict == .dropped(.outsideWindow))
         #expect(outcome.payload == nil)
         let answer = try #require(bench.step())

@@ -1,7 +1,7 @@
 import Testing
 import TransportValues
 
-@testable import WireFormats
+import WireFormats
 
 @Suite struct ICMPMessageTests {
     /// An ICMP error about `embedded`, sent by a router.

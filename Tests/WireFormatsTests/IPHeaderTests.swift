@@ -1,7 +1,7 @@
 import Testing
 import TransportValues
 
-@testable import WireFormats
+import WireFormats
 
 @Suite struct IPHeaderTests {
     @Test(arguments: 0..<100)

@@ -1,7 +1,7 @@
 import Testing
 import TransportValues
 
-@testable import WireFormats
+import WireFormats
 
 @Suite struct InternetChecksumTests {
     /// Word by word, as RFC 1071 §1 says it.

@@ -1,7 +1,7 @@
 import Testing
 import TransportValues
 
-@testable import WireFormats
+import WireFormats
 
 @Suite struct TCPSegmentTests {
     private func error(_ bytes: [UInt8], checksum: ChecksumState = .unverified) -> WireError? {

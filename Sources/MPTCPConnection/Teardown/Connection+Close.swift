@@ -137,10 +137,10 @@ extension Connection {
         send.reinjections.removeAll()
         dataTimer = .distantFuture
         for index in contexts.indices where !contexts[index].isClosed {
-            if contexts[index].isReady {
+            if contexts[index].isReady, !contexts[index].isStalled {
                 contexts[index].tcp.close()
             } else {
-                resetSubflow(index, reason: MPTCPReset.unspecified, why: "the connection ended before it was ready")
+                resetSubflow(index, reason: MPTCPReset.unspecified, why: "not in use when the connection ended")
             }
         }
     }

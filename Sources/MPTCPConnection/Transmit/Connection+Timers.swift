@@ -40,6 +40,10 @@ extension Connection {
 
     private mutating func subflowTimedOut(_ index: Int, counters: inout StackCounters) {
         guard state.isMultipath, contexts[index].isReady else { return }
+        if phase == .draining, contexts[index].tcp.consecutiveTimeouts > 1 {
+            // Every byte is through, both ways: a path that is silent now has nothing left to say.
+            return resetSubflow(index, reason: MPTCPReset.unacceptablePerformance, why: "silent while closing")
+        }
         if contexts[index].lastTimeouts == 0 { counters.count(.SubflowStale) }
         contexts[index].lastTimeouts = contexts[index].tcp.consecutiveTimeouts
         guard hasOtherUsable(than: index) else { return }

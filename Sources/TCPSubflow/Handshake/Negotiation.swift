@@ -50,6 +50,7 @@ extension Subflow {
         congestion = CongestionController(
             configuration.congestion, maximumSegmentSize: size, initialWindow: initialWindow(size))
         timers.retransmission = .distantFuture
+        timers.isWaiting = false
         timers.backoff = 0
         timers.consecutiveTimeouts = 0
         //= RFC 6298 §3: no sample of a SYN that was sent twice

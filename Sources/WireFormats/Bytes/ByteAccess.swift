@@ -35,22 +35,22 @@ extension RawSpan {
 
 extension MutableRawSpan {
     @inlinable @inline(always) @_lifetime(self: copy self)
-    mutating func store(byte value: UInt8, at offset: Int) {
+    package mutating func store(byte value: UInt8, at offset: Int) {
         storeBytes(of: value, toByteOffset: offset, as: UInt8.self)
     }
 
     @inlinable @inline(always) @_lifetime(self: copy self)
-    mutating func store(word16 value: UInt16, at offset: Int) {
+    package mutating func store(word16 value: UInt16, at offset: Int) {
         storeBytes(of: value.bigEndian, toByteOffset: offset, as: UInt16.self)
     }
 
     @inlinable @inline(always) @_lifetime(self: copy self)
-    mutating func store(word32 value: UInt32, at offset: Int) {
+    package mutating func store(word32 value: UInt32, at offset: Int) {
         storeBytes(of: value.bigEndian, toByteOffset: offset, as: UInt32.self)
     }
 
     @inlinable @inline(always) @_lifetime(self: copy self)
-    mutating func store(word64 value: UInt64, at offset: Int) {
+    package mutating func store(word64 value: UInt64, at offset: Int) {
         storeBytes(of: value.bigEndian, toByteOffset: offset, as: UInt64.self)
     }
 }

@@ -187,7 +187,8 @@ class Transfer:
         watcher = Watcher(self.connection)
         watcher.start()
         sender = None
-        if not self.options.echo:
+        # A mere sink closes its side at the end: a kernel that has closed it refuses joins.
+        if not self.options.echo and (self.options.send or self.options.send_bytes):
             sender = threading.Thread(target=self.send, daemon=True)
             sender.start()
         self.receive()

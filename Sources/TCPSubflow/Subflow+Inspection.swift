@@ -1,0 +1,14 @@
+import TransportValues
+
+/// What the package's own tests look at and set; nothing outside the package may rely on it.
+extension Subflow {
+    /// The stream offset past the last byte that was ever advertised.
+    package var receiveWindowEdge: Int64 { receiving.edge }
+    /// How many disjoint ranges are held out of order.
+    package var outOfOrderRangeCount: Int { receiving.ranges.ranges.count }
+    /// How many more segments are acknowledged at once, as after a connection's start.
+    package var quickAcknowledgements: Int {
+        get { Int(acknowledging.quick) }
+        set { acknowledging.quick = .init(newValue) }
+    }
+}
