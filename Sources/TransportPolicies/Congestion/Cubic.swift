@@ -79,7 +79,9 @@ public struct Cubic: Sendable, BitwiseCopyable {
         clamp()
     }
 
-    private mutating func clamp() { state.window = min(max(state.window, 1), Double(maximumCongestionWindow) / segment) }
+    private mutating func clamp() {
+        state.window = min(max(state.window, 1), Double(maximumCongestionWindow) / segment)
+    }
 
     private mutating func beginStage(_ now: MonotonicInstant) {
         state.epoch = now
