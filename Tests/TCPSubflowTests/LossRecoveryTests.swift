@@ -59,7 +59,8 @@ private func at(_ index: Int) -> Int64 { 1 + Int64(index) * segment }
         let bench = bench(burst: 65_000)
         let length = 10 * 1_460
         let mapping = SentMapping(
-            dataOffset: 777, subflowOffset: 1, length: Int32(length), checksum: 0xbeef, hasChecksum: true, dataFin: true)
+            dataOffset: 777, subflowOffset: 1, length: Int32(length), checksum: 0xbeef, hasChecksum: true, dataFin: true
+        )
         _ = bench.emit(.data(mapping, length: length, push: false, fin: false))
         // One super-frame; its third and fourth segment are lost.
         #expect(bench.acknowledge(at(2), sack: [at(4)..<at(10)]).enteredRecovery)

@@ -45,7 +45,8 @@ extension Subflow {
     ///   - acknowledged: sequence numbers taken off by the cumulative acknowledgement.
     ///   - delivered: those that were not counted before, and newly selectively acknowledged ones.
     mutating func updateRecovery(
-        advanced: Bool, acknowledged: Int, delivered: Int, isDuplicate: Bool, _ now: MonotonicInstant, _ outcome: inout SegmentOutcome
+        advanced: Bool, acknowledged: Int, delivered: Int, isDuplicate: Bool, _ now: MonotonicInstant,
+        _ outcome: inout SegmentOutcome
     ) {
         let segment = segmentPayloadLimit(multipathOptionBytes: 0)
         if advanced { recoveryAdvanced(acknowledged, segment, now) }
@@ -100,7 +101,7 @@ extension Subflow {
         statistics.retransmissionsLost &+= 1
         sent.markRetransmissionsLost(before: sent.latestDelivered - margin)
         //= RFC 5681 §4.3: the loss of a retransmission is a second indication of congestion: lowered twice
-        congestion.lost(inFlight: min(send.flight, congestion.window), now: now)
+        congestion.lost(inFlight: min(send.flight, congestionWindow), now: now)
         recovery.mayUndo = false
         recovery.entryFlight = max(1, send.flight)
         recovery.delivered = 0
@@ -113,7 +114,7 @@ extension Subflow {
     private mutating func reduceProportionally(_ delivered: Int, _ segment: Int) {
         recovery.delivered &+= delivered
         let pipe = inFlight
-        let target = congestion.window
+        let target = congestionWindow
         var allowance: Int
         if pipe > target {
             let share = min(recovery.delivered, 1 << 32) &* target / max(1, recovery.entryFlight)
@@ -127,7 +128,7 @@ extension Subflow {
     }
 
     /// The bytes that may be in flight now.
-    var sendWindow: Int { recovery.phase == .fast ? recovery.window : congestion.window }
+    var sendWindow: Int { recovery.phase == .fast ? recovery.window : congestionWindow }
 
     private mutating func enterFastRecovery(edge: Int64, _ segment: Int, _ now: MonotonicInstant) {
         statistics.fastRecoveries &+= 1

@@ -128,15 +128,15 @@ extension Subflow {
     }
 
     private mutating func noteData(_ mapping: SentMapping, _ length: Int, fin: Bool, _ now: MonotonicInstant) {
-        if sent.isEmpty, let last = send.lastDataSent {
+        if sent.isEmpty, let last = send.lastDataSent, now - last > retransmissionTimeout {
             congestion.idle(
                 for: now - last, retransmissionTimeout: retransmissionTimeout, initialWindow: restartWindow, now: now)
         }
         let segment = dataPayloadLimit
         enqueue(mapping, length, fin: fin, now)
         recovery.sentOut &+= length
-        let room = congestion.window &- inFlight
-        if room < segment || (congestion.isInSlowStart && inFlight > congestion.window / 2) {
+        let room = congestionWindow &- inFlight
+        if room < segment || (isInSlowStart && inFlight > congestionWindow / 2) {
             send.windowLimitedUntil = send.next
         }
         send.lastDataSent = now
