@@ -52,7 +52,9 @@ let package = Package(
                 "MPTCPConnection", "TCPSubflow", "WireFormats", "TransportPolicies", "TransportValues", containers,
                 deques, crypto,
             ]),
-        module("NetworkSimulation", ["HostStack", "MPTCPConnection", "WireFormats", "TransportValues", containers, deques]),
+        module(
+            "NetworkSimulation",
+            ["HostStack", "MPTCPConnection", "WireFormats", "TransportValues", containers, deques]),
         .target(name: "CLinux"),
         module("PacketBackends", ["WireFormats", "TransportValues", "CLinux", containers]),
         module(
@@ -78,9 +80,12 @@ let package = Package(
         tests(
             "HostStackTests",
             ["HostStack", "MPTCPConnection", "TCPSubflow", "WireFormats", "TransportPolicies", "TransportValues"]),
-        tests("NetworkSimulationTests", ["NetworkSimulation", "HostStack", "MPTCPConnection", "WireFormats", "TransportValues"]),
+        tests(
+            "NetworkSimulationTests",
+            ["NetworkSimulation", "HostStack", "MPTCPConnection", "WireFormats", "TransportValues"]),
         tests("PacketBackendsTests", ["PacketBackends", "WireFormats", "TransportValues", "CLinux"]),
         tests("MPTCPSocketsTests", ["MPTCPSockets", "HostStack", "MPTCPConnection", "TransportValues"]),
+        tests("ToolTests", []),
         .target(name: "LabSupport", path: "Tests/LabSupport", swiftSettings: settings),
         .testTarget(
             name: "KernelTests", dependencies: ["LabSupport"], exclude: ["Peers"], swiftSettings: settings),

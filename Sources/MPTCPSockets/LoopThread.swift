@@ -33,10 +33,12 @@ extension LoopExecutor {
         unsafe pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
         defer { unsafe pthread_attr_destroy(&attributes) }
         var thread = pthread_t()
-        let result = unsafe pthread_create(&thread, &attributes, { argument in
-            unsafe Unmanaged<LoopThread>.fromOpaque(argument!).takeRetainedValue().run()
-            return nil
-        }, context.toOpaque())
+        let result = unsafe pthread_create(
+            &thread, &attributes,
+            { argument in
+                unsafe Unmanaged<LoopThread>.fromOpaque(argument!).takeRetainedValue().run()
+                return nil
+            }, context.toOpaque())
         guard result == 0 else {
             unsafe context.release()
             throw .system("pthread_create", result)

@@ -1,5 +1,5 @@
-internal import HostStack
 internal import BasicContainers
+internal import HostStack
 internal import PacketBackends
 internal import TransportValues
 

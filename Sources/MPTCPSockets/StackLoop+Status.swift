@@ -1,7 +1,7 @@
 internal import BasicContainers
-internal import PacketBackends
 internal import HostStack
 internal import MPTCPConnection
+internal import PacketBackends
 internal import TransportValues
 
 extension StackLoop {

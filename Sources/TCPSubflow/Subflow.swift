@@ -29,7 +29,15 @@ public struct Subflow: ~Copyable {
 
     var send: SendState
     var sent: SentSegments
-    var congestion: CongestionController
+    var congestion: CongestionController {
+        didSet {
+            congestionWindow = congestion.window
+            isInSlowStart = congestion.isInSlowStart
+        }
+    }
+    /// The controller's window in bytes, kept beside it: it is asked many times a packet.
+    public private(set) var congestionWindow: Int
+    private(set) var isInSlowStart = true
     var recovery = RecoveryState()
     var receiving: ReceiveState
     var acknowledging = AcknowledgementState()
@@ -62,6 +70,7 @@ public struct Subflow: ~Copyable {
         congestion = CongestionController(
             settings.congestion, maximumSegmentSize: settings.maximumSegmentSize,
             initialWindow: settings.maximumSegmentSize)
+        congestionWindow = settings.maximumSegmentSize
         receiving = ReceiveState()
         timestamps = TimestampState(offset: timestampOffset)
         timers = TimerState(began: now)
@@ -117,7 +126,6 @@ public struct Subflow: ~Copyable {
     public var hasUnacknowledgedData: Bool { !sent.isEmpty }
     /// Retransmission timeouts in a row without progress; more than 0: stalled.
     public var consecutiveTimeouts: Int { timers.consecutiveTimeouts }
-    public var congestionWindow: Int { congestion.window }
     public var slowStartThreshold: Int { congestion.slowStartThreshold }
     public var isInRecovery: Bool { recovery.phase != .open }
     /// Payload bytes of a full segment without Multipath TCP options, our timestamps counted off.

@@ -14,6 +14,8 @@ public struct SubflowStatistics: Sendable, BitwiseCopyable, Equatable {
     public var timeouts: UInt64 = 0
     /// Times that loss recovery was entered by acknowledgements.
     public var fastRecoveries: UInt64 = 0
+    /// Times that retransmissions were found lost in their turn.
+    public var retransmissionsLost: UInt64 = 0
     /// Last segments sent again to spare a timeout (RFC 6675 NextSeg rule 4).
     public var rescueRetransmissions: UInt64 = 0
     /// Recoveries that proved unnecessary (timestamps of an earlier transmission came back).

@@ -22,8 +22,12 @@ struct BenchCommand: TransferCommand {
     @OptionGroup var common: CommonOptions
 
     func validate() throws {
-        if send, destination.listen == nil { throw ValidationError("--send goes with --listen; a client writes anyway") }
-        if receive, destination.listen != nil { throw ValidationError("a listener receives anyway; --receive is for clients") }
+        if send, destination.listen == nil {
+            throw ValidationError("--send goes with --listen; a client writes anyway")
+        }
+        if receive, destination.listen != nil {
+            throw ValidationError("a listener receives anyway; --receive is for clients")
+        }
         guard seconds.isFinite, seconds > 0, seconds <= 86_400 else {
             throw ValidationError("--seconds wants a number above 0, at most 86400")
         }
@@ -36,6 +40,7 @@ struct BenchCommand: TransferCommand {
         let run = TransferRun(
             common: common, destination: destination, keep: false, logger: common.makeLogger("mptcp.bench"))
         if let port = destination.listen { standardOutput("listening at port \(port)\n") }
-        try await run.perform { socket, stack in try await BenchRun(plan: plan, socket: socket, stack: stack).perform() }
+        try await run.perform { socket, stack in try await BenchRun(plan: plan, socket: socket, stack: stack).perform()
+        }
     }
 }

@@ -18,7 +18,9 @@ struct BenchDisplay {
     mutating func show(_ snapshot: ConnectionSnapshot, _ names: [Int32: String], seconds: Double) {
         let bytes = Self.bytesByPath(snapshot, names)
         let span = max(seconds - lastSeconds, 1e-3)
-        let rates = bytes.map { (name: $0.name, rate: Double($0.bytes - min($0.bytes, lastBytes[$0.name] ?? 0)) / span) }
+        let rates = bytes.map {
+            (name: $0.name, rate: Double($0.bytes - min($0.bytes, lastBytes[$0.name] ?? 0)) / span)
+        }
         lastSeconds = seconds
         lastBytes = Dictionary(bytes.map { ($0.name, $0.bytes) }, uniquingKeysWith: +)
         peak = max(peak, rates.map(\.rate).max() ?? 0)
@@ -27,7 +29,8 @@ struct BenchDisplay {
     }
 
     /// Payload bytes both ways, by path, in the order in which paths came into use.
-    static func bytesByPath(_ snapshot: ConnectionSnapshot, _ names: [Int32: String]) -> [(name: String, bytes: UInt64)] {
+    static func bytesByPath(_ snapshot: ConnectionSnapshot, _ names: [Int32: String]) -> [(name: String, bytes: UInt64)]
+    {
         var result: [(name: String, bytes: UInt64)] = []
         for subflow in snapshot.subflows {
             let name = names[subflow.interface.rawValue] ?? "\(subflow.interface.rawValue)"
@@ -70,7 +73,8 @@ struct BenchDisplay {
     static func rate(_ rate: Double) -> String {
         let bits = rate * 8
         return DemoFormat.right(
-            bits >= 1e9 ? DemoFormat.decimal(bits / 1e9, digits: 2) + " Gbit/s" : DemoFormat.megabits(bytesPerSecond: rate),
+            bits >= 1e9
+                ? DemoFormat.decimal(bits / 1e9, digits: 2) + " Gbit/s" : DemoFormat.megabits(bytesPerSecond: rate),
             13)
     }
 }

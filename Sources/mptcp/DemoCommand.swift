@@ -29,7 +29,9 @@ struct DemoCommand: ParsableCommand {
     @Flag(help: "Run as fast as the machine can, not by the clock")
     var fast = false
 
-    @Option(help: ArgumentHelp("Write every packet the sender sent and received, one interface a path", valueName: "FILE.pcapng"))
+    @Option(
+        help: ArgumentHelp(
+            "Write every packet the sender sent and received, one interface a path", valueName: "FILE.pcapng"))
     var capture: String?
 
     @Option(help: ArgumentHelp("Write the run's report as JSON", valueName: "FILE"))

@@ -18,12 +18,13 @@ struct DemoOutcome {
         if server == nil { problems.append("the connection never came to be") }
         isIntact = problems.isEmpty
         let received = server.map { summary.streams[$0].received } ?? 0
-        var rows = [["path", "link", "bytes", "share", "RTT", "retransmitted"]]
+        var rows = [["path", "link", "carried", "share", "RTT", "retransmitted"]]
         for (index, path) in plan.paths.enumerated() {
             let roundTrip = sender?.subflows.last { Self.path(of: $0) == index }?.roundTrip
             rows.append([
                 "\(index + 1)", path.title, DemoFormat.bytes(Int64(summary.uploadedBytes[index])),
-                DemoFormat.percent(summary.shares[index]), roundTrip.map { DemoFormat.decimal($0.milliseconds) + " ms" } ?? "-",
+                DemoFormat.percent(summary.shares[index]),
+                roundTrip.map { DemoFormat.decimal($0.milliseconds) + " ms" } ?? "-",
                 Self.segments(summary.retransmissions[index]),
             ])
         }
@@ -35,6 +36,10 @@ struct DemoOutcome {
         var text = Self.align(rows)
         let seconds = server.flatMap { summary.streams[$0].lastByte }.map { ($0 - .zero).seconds } ?? 0
         let silence = server.map { summary.streams[$0].longestSilence } ?? .zero
+        let twice = Int64(carried) - received
+        if isIntact, twice * 1000 > received {
+            text += "\(DemoFormat.bytes(twice)) of it was sent again on the other path while one was silent\n"
+        }
         text += "\n\(DemoFormat.bytes(received)) in \(DemoFormat.decimal(seconds, digits: 2)) s"
         text += seconds > 0 ? ", \(DemoFormat.megabits(bytesPerSecond: Double(received) / seconds))" : ""
         text += "; the receiver never waited longer than \(DemoFormat.milliseconds(Self.rounded(silence)))\n"
@@ -78,7 +83,10 @@ enum DemoReport {
                 ("path", quoted("path \(subflow.local.address.ipv4 >> 8 & 0xff)")),
                 ("bytesSent", "\(subflow.bytesSent)"), ("bytesReceived", "\(subflow.bytesReceived)"),
                 ("segmentsRetransmitted", "\(subflow.segmentsRetransmitted)"),
-                ("roundTripMilliseconds", subflow.roundTrip.map { DemoFormat.decimal($0.milliseconds, digits: 3) } ?? "null"),
+                (
+                    "roundTripMilliseconds",
+                    subflow.roundTrip.map { DemoFormat.decimal($0.milliseconds, digits: 3) } ?? "null"
+                ),
                 ("backup", "\(subflow.backup)"), ("state", quoted(subflow.state)),
                 ("closeReason", subflow.closeReason.map(quoted) ?? "null"),
             ])

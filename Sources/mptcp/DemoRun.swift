@@ -17,6 +17,8 @@ struct DemoRun {
     private var meter: DemoMeter
     private var phase = Phase.bothPaths
 
+    private static let step = TimeSpan.milliseconds(10)
+
     private enum Phase {
         case bothPaths
         case onePath(since: MonotonicInstant)
@@ -42,17 +44,21 @@ struct DemoRun {
         var previous = start
         var moment = meter.moment(network, plan)
         var isInterrupted = false
-        while network.violation == nil, !isDone, !isInterrupted {
+        var owed = TimeSpan.zero
+        while network.violation == nil, !isDone, !isInterrupted, network.now < .zero + .milliseconds(600_000) {
             let wall = Self.wallClock()
             // A machine too slow for real time shows a slower world, not one that jumps.
-            let step = isPaced ? min(wall - previous, .milliseconds(40)) : .milliseconds(40)
+            owed = isPaced ? min(owed + (wall - previous), .milliseconds(50)) : .milliseconds(50)
             previous = wall
-            network.runUntilStreamsClosed(limit: network.now + step)
-            moment = meter.moment(network, plan)
-            switchPaths(moment)
+            // Steps of one length, so that what the demo does to the links does not depend on the machine.
+            while owed >= Self.step, !isDone {
+                owed = owed - Self.step
+                network.runUntilStreamsClosed(limit: network.now + Self.step)
+                moment = meter.moment(network, plan)
+                switchPaths(moment)
+            }
             display.show(moment)
             isInterrupted = pause(isPaced ? 8 : 0)
-            if network.now >= .zero + .milliseconds(600_000) { break }
         }
         display.end(moment)
         capture?.close()

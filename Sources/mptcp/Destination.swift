@@ -11,7 +11,8 @@ struct DestinationArguments: ParsableArguments {
     var port: UInt16?
 
     @Option(
-        help: ArgumentHelp("Accept a connection at this port of every address instead of making one", valueName: "port"))
+        help: ArgumentHelp("Accept a connection at this port of every address instead of making one", valueName: "port")
+    )
     var listen: UInt16?
 
     func validate() throws {

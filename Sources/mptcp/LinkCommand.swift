@@ -57,7 +57,9 @@ struct LinkCommand: ParsableCommand {
     @Option(help: "The way back, when it differs") var reverseLoss: Probability?
     @Option(help: "The way back, when it differs") var reverseQueue: QueueLimit?
 
-    @Option(help: ArgumentHelp("Take the link away, e.g. 3s+2s: after 3 s, for 2 s; may be repeated", valueName: "start+length"))
+    @Option(
+        help: ArgumentHelp(
+            "Take the link away, e.g. 3s+2s: after 3 s, for 2 s; may be repeated", valueName: "start+length"))
     var outage: [LinkOutage] = []
 
     @Option(help: "Makes losses and the rest repeatable (default: drawn anew)")

@@ -31,7 +31,10 @@ struct LinkDevices: ~Copyable {
     private static func make(_ end: LinkEndSpecification) throws(BackendError) -> TunDevice {
         if let namespace = end.namespace, unsafe clinux_enter_namespace(namespace) != 0 {
             switch errno {
-            case ENOENT: throw .missingFeature("network namespace \(namespace)", mend: "`ip netns add \(namespace)` makes it")
+            case ENOENT:
+                throw .invalidPath(
+                    end.description, reason: "there is no such network namespace (`ip netns add \(namespace)` makes it)"
+                )
             case EPERM, EACCES: throw .permissionDenied(operation: "enter the network namespace \(namespace)")
             default: throw .system(operation: "enter the network namespace \(namespace)", code: errno)
             }
@@ -89,8 +92,7 @@ struct LinkRunner: ~Copyable {
 
     /// Runs until a signal, or for a time. Returns what ended it early.
     mutating func run(for duration: TimeSpan?) -> BackendError? {
-        // A link that is late is a wrong link: ask to be scheduled before the hosts that use it. Not granted: no harm.
-        _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, -10)
+        raisePriority()
         let start = Self.now()
         let end = duration.map { start + $0 } ?? .distantFuture
         do throws(BackendError) {
@@ -109,6 +111,19 @@ struct LinkRunner: ~Copyable {
         } catch {
             return error
         }
+    }
+
+    /// A link that is late is a wrong link: ask to run before the hosts that use it. Not granted: no harm.
+    private func raisePriority() {
+        var isTimed = false
+        for configuration in [forward.configuration, backward.configuration] {
+            if configuration.delay > .zero || configuration.rate != .unlimited { isTimed = true }
+        }
+        var parameters = sched_param()
+        parameters.sched_priority = 1
+        // Without a delay or rate the time is the machine's own, and a flood would take a whole core from it.
+        if isTimed, unsafe sched_setscheduler(0, SCHED_FIFO, &parameters) == 0 { return }
+        _ = setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, -10)
     }
 
     private static func now() -> MonotonicInstant {

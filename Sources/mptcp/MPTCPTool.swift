@@ -1,6 +1,8 @@
 import ArgumentParser
 import CLinux
+import Dispatch
 import Glibc
+import Synchronization
 
 /// The root command; each subcommand is a file of its own.
 struct MPTCPTool: ParsableCommand {
@@ -27,14 +29,14 @@ extension TransferCommand {
 
 @main
 enum Main {
-    static func main() async {
+    static func main() {
         var failure: ToolFailure?
         do {
             let parsed = try MPTCPTool.parseAsRoot()
             if let command = parsed as? any TransferCommand {
                 // Before any other thread starts: all of them inherit the mask.
                 Signals.block()
-                failure = await run(command)
+                failure = wait(for: command)
             } else {
                 var command = parsed
                 try command.run()
@@ -45,6 +47,24 @@ enum Main {
         guard let failure else { exit(0) }
         standardError("mptcp: \(failure.line)")
         exit(failure.status)
+    }
+
+    /// Blocks the main thread, on purpose: an asynchronous `main` would hand it to Dispatch, which waits for signals
+    /// there with none blocked, so that the first SIGTERM would end the process without a word.
+    private static func wait(for command: any TransferCommand) -> ToolFailure? {
+        let outcome = Outcome()
+        Task.detached {
+            let failure = await run(command)
+            outcome.failure.withLock { $0 = failure }
+            outcome.done.signal()
+        }
+        outcome.done.wait()
+        return outcome.failure.withLock { $0 }
+    }
+
+    private final class Outcome: Sendable {
+        let done = DispatchSemaphore(value: 0)
+        let failure = Mutex<ToolFailure?>(nil)
     }
 
     private static func run(_ command: any TransferCommand) async -> ToolFailure? {
@@ -69,7 +89,10 @@ enum Main {
         }
         let code = MPTCPTool.exitCode(for: error)
         if code.isSuccess { MPTCPTool.exit(withError: error) }
-        standardError("mptcp: \(MPTCPTool.message(for: error)); `mptcp --help` tells what is understood")
+        // The parser lists the values of an option on lines of their own.
+        let message = MPTCPTool.message(for: error).split(separator: "\n")
+            .map { $0.drop { $0 == " " || $0 == "-" } }.joined(separator: " ")
+        standardError("mptcp: \(message); `mptcp --help` tells what is understood")
         exit(code == .validationFailure ? 2 : 1)
     }
 }

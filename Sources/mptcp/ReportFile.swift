@@ -35,7 +35,8 @@ struct ReportFile: ~Copyable {
             }
             if count < 0, errno == EINTR { continue }
             guard count > 0 else {
-                throw ToolFailure(status: 1, "cannot write the report \(path): \(errorText(count < 0 ? errno : ENOSPC))")
+                throw ToolFailure(
+                    status: 1, "cannot write the report \(path): \(errorText(count < 0 ? errno : ENOSPC))")
             }
             written += count
         }

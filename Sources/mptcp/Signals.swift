@@ -60,10 +60,12 @@ enum BackgroundThread {
     static func start(_ body: @escaping @Sendable () -> Void) {
         let context = unsafe Unmanaged.passRetained(Body(body))
         var thread = pthread_t()
-        let result = unsafe pthread_create(&thread, nil, { argument in
-            unsafe Unmanaged<Body>.fromOpaque(argument!).takeRetainedValue().run()
-            return nil
-        }, context.toOpaque())
+        let result = unsafe pthread_create(
+            &thread, nil,
+            { argument in
+                unsafe Unmanaged<Body>.fromOpaque(argument!).takeRetainedValue().run()
+                return nil
+            }, context.toOpaque())
         precondition(result == 0, "no thread could be started")
         pthread_detach(thread)
     }

@@ -62,7 +62,9 @@ final class StandardInput: StreamSource {
             var code: Int32 = 0
             let chunk = unsafe [UInt8](unsafeUninitializedCapacity: Self.chunkSize) { buffer, count in
                 var got = 0
-                repeat { got = unsafe Glibc.read(STDIN_FILENO, buffer.baseAddress, buffer.count) } while got < 0 && errno == EINTR
+                repeat {
+                    got = unsafe Glibc.read(STDIN_FILENO, buffer.baseAddress, buffer.count)
+                } while got < 0 && errno == EINTR
                 if got < 0 { code = errno }
                 count = max(0, got)
             }

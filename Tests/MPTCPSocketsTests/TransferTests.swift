@@ -1,7 +1,7 @@
-internal import Synchronization
 import HostStack
 import MPTCPConnection
 import MPTCPSockets
+internal import Synchronization
 import Testing
 import TransportValues
 

@@ -82,11 +82,17 @@ import TransportValues
     func aPathTakenAwayAndBroughtBack(victim: Int) {
         var paths = [path(), path()]
         paths[victim].outages = [at(200)..<at(1500)]
-        let outcome = TwoPathScenario(seed: 1, paths: paths, bytes: 15_000_000).run()
+        var revived: [MonotonicInstant] = []
+        let outcome = TwoPathScenario(seed: 1, paths: paths, bytes: 30_000_000).run { packet, sighting in
+            if sighting.link == victim, !sighting.isSent, packet.byteCount > 1000, sighting.time > at(1500) {
+                revived.append(sighting.time)
+            }
+        }
         #expect(outcome.problems == [])
         #expect(outcome.links[victim].forward[.linkDown] > 0)
-        // It carries bytes again afterwards: more than the 1.25 MB of its first 200 ms.
-        #expect(outcome.bytesPerPath[victim] > 1_500_000, "\(outcome.bytesPerPath)")
+        // It carries data again: within four seconds, the longest that backed-off timers may wait here, and not little.
+        #expect(revived.first ?? .distantFuture < at(5500), "\(outcome.seconds) s, \(outcome.bytesPerPath)")
+        #expect(revived.count > 500)
         // The other path goes on: 1.3 s without it would be a longer silence.
         let silence = outcome.streams.first { !$0.isClient }!.longestSilence
         #expect(silence < .milliseconds(900), "\(silence.milliseconds) ms")

@@ -185,7 +185,8 @@ private func drain(_ link: inout LinkModel, until end: Int64 = .max) -> [Deliver
 
     @Test func wrongSizesAndFullMemoryAreCounted() {
         var link = LinkModel(
-            LinkConfiguration(delay: .milliseconds(1000), mtu: 100), randomness: RandomSource(seed: 1), memoryLimit: 250)
+            LinkConfiguration(delay: .milliseconds(1000), mtu: 100), randomness: RandomSource(seed: 1), memoryLimit: 250
+        )
         #expect(offer(&link, packet(1, length: 101), now: instant(0)) == .dropped(.badSize))
         #expect(offer(&link, [UInt8](), now: instant(0)) == .dropped(.badSize))
         for _ in 0..<2 { #expect(offer(&link, packet(1, length: 100), now: instant(0)) == .accepted) }

@@ -3,10 +3,11 @@ import Testing
 import TransportValues
 
 @Suite struct LinkQuantitiesTests {
-    @Test(arguments: [
-        ("100mbit", 100_000_000), ("1.5gbit", 1_500_000_000), ("500kbit", 500_000), ("64000", 64_000),
-        ("64000bit", 64_000), ("40Mbit/s", 40_000_000), ("10m", 10_000_000), ("unlimited", 0), ("0", 0),
-    ] as [(String, Int64)])
+    @Test(
+        arguments: [
+            ("100mbit", 100_000_000), ("1.5gbit", 1_500_000_000), ("500kbit", 500_000), ("64000", 64_000),
+            ("64000bit", 64_000), ("40Mbit/s", 40_000_000), ("10m", 10_000_000), ("unlimited", 0), ("0", 0),
+        ] as [(String, Int64)])
     func rates(text: String, bits: Int64) {
         #expect(BitRate(text)?.bitsPerSecond == bits)
     }

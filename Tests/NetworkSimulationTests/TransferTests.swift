@@ -51,6 +51,8 @@ let wideband = PathSpec(rate: .megabits(50), roundTrip: .milliseconds(20))
                 #expect(stream.snapshot?.subflows.count == 1)
             }
             #expect(outcome.bytesPerPath[1] == 0)
+            // Half a second of round trips at most, and 32 ms of transmission a direction.
+            #expect(outcome.seconds < 1.5, "\(exchange)")
         }
     }
 

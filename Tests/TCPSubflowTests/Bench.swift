@@ -201,7 +201,9 @@ final class Bench {
 
     func permitsReuse(_ syn: TCPSegment) -> Bool { flow.permitsReuse(by: syn) }
 
-    func offset(_ segment: TCPSegment) -> Int64 { segment.sequence.offset(from: initial, near: flow.sendUnacknowledged) }
+    func offset(_ segment: TCPSegment) -> Int64 {
+        segment.sequence.offset(from: initial, near: flow.sendUnacknowledged)
+    }
     func acked(_ segment: TCPSegment) -> Int64 {
         segment.acknowledgment.offset(from: peerInitial, near: flow.receiveNext)
     }
@@ -209,8 +211,9 @@ final class Bench {
     func blocks(_ segment: TCPSegment) -> [Range<Int64>] {
         (0..<segment.options.sackBlocks.count).map {
             let block = segment.options.sackBlocks[$0]
-            return block.left.offset(from: peerInitial, near: flow.receiveNext)..<block.right.offset(
-                from: peerInitial, near: flow.receiveNext)
+            return block.left.offset(
+                from: peerInitial, near: flow.receiveNext)..<block.right.offset(
+                    from: peerInitial, near: flow.receiveNext)
         }
     }
 }

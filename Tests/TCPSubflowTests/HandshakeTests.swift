@@ -46,7 +46,8 @@ import TCPSubflow
 
     @Test func passiveOpenAnswersOnlyWhatWasOffered() throws {
         let bench = Bench(
-            passive: Bench.configuration(timestamps: true), options: Bench.synOptions(segment: nil, scale: nil, sack: false)
+            passive: Bench.configuration(timestamps: true),
+            options: Bench.synOptions(segment: nil, scale: nil, sack: false)
         )
         let answer = try #require(bench.step())
         #expect(answer.flags == [.syn, .ack])

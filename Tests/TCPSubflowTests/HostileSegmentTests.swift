@@ -60,6 +60,15 @@ import TCPSubflow
         bench.wait(.microseconds(Int64(source.next() % 3_000)))
     }
 
+    /// The full count in release builds; unoptimised it would take minutes.
+    static var count: Int {
+        #if DEBUG
+            10_000
+        #else
+            100_000
+        #endif
+    }
+
     @Test(arguments: SubflowPhase.allCases)
     func aHundredThousandSegmentsInEveryState(_ phase: SubflowPhase) {
         var source = RandomSource(seed: UInt64(phase.rawValue) + 1)
@@ -67,7 +76,7 @@ import TCPSubflow
         var bench = Bench.inPhase(phase)
         var faults: [String] = []
         var accepted = 0
-        for round in 0..<100_000 {
+        for round in 0..<Self.count {
             // Each state gets its share: a fresh subflow every so often, or when a RST got through.
             if round % 200 == 0 || (bench.flow.phase == .closed && phase != .closed) { bench = Bench.inPhase(phase) }
             let outcome = bench.flow.receive(segment(bench, base, &source), now: bench.now)
@@ -81,7 +90,7 @@ import TCPSubflow
             if faults.count > 3 { break }
         }
         #expect(faults == [])
-        if phase.isSynchronized { #expect(accepted > 1_000) }
+        if phase.isSynchronized { #expect(accepted > Self.count / 100) }
     }
 
     @Test func rangesToStoreMayLieAnywhere() {

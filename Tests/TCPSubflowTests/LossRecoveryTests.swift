@@ -59,7 +59,8 @@ private func at(_ index: Int) -> Int64 { 1 + Int64(index) * segment }
         let bench = bench(burst: 65_000)
         let length = 10 * 1_460
         let mapping = SentMapping(
-            dataOffset: 777, subflowOffset: 1, length: Int32(length), checksum: 0xbeef, hasChecksum: true, dataFin: true)
+            dataOffset: 777, subflowOffset: 1, length: Int32(length), checksum: 0xbeef, hasChecksum: true, dataFin: true
+        )
         _ = bench.emit(.data(mapping, length: length, push: false, fin: false))
         // One super-frame; its third and fourth segment are lost.
         #expect(bench.acknowledge(at(2), sack: [at(4)..<at(10)]).enteredRecovery)
@@ -119,6 +120,26 @@ private func at(_ index: Int) -> Int64 { 1 + Int64(index) * segment }
         #expect(bench.acknowledge(at(10)).newlyAcknowledged == 14_600)
         #expect(bench.flow.consecutiveTimeouts == 0)
         #expect(bench.flow.isInRecovery == false)
+    }
+
+    @Test func aLostRetransmissionIsNoticedByWhatWasSentLater() {
+        //= RFC 5681 §4.3: the loss of a retransmission lowers the window again
+        let bench = bench()
+        _ = bench.write(10 * 1_460)
+        _ = bench.acknowledge(1, sack: [at(1)..<at(10)])
+        #expect(bench.drain().map { bench.offset($0) } == [1])
+        let window = bench.flow.congestionWindow
+        bench.wait(.milliseconds(10))
+        #expect(bench.write(1_460).count == 1)
+        bench.wait(.milliseconds(20))
+        _ = bench.acknowledge(1, sack: [at(1)..<at(11)])
+        #expect(bench.flow.statistics.retransmissionsLost == 1)
+        #expect(bench.flow.congestionWindow == window / 2)
+        #expect(bench.drain().map { bench.offset($0) } == [1])
+        _ = bench.acknowledge(1, sack: [at(1)..<at(11)])
+        #expect(bench.drain().isEmpty)
+        _ = bench.acknowledge(at(11))
+        #expect(bench.flow.statistics.timeouts == 0)
     }
 
     @Test func afterATimeoutSlowStartRepairsEverything() {

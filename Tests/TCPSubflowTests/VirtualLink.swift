@@ -60,7 +60,7 @@ final class LinkedPair {
     }
 
     /// Bytes of both directions; a period that no segment or burst length divides.
-    private static let patterns: [[UInt8]] = [UInt64(1), 2].map { seed in
+    private static let patterns: [[UInt8]] = [1 as UInt64, 2].map { seed in
         var source = RandomSource(seed: seed)
         return (0..<period).map { _ in UInt8(truncatingIfNeeded: source.nextWord()) }
     }

@@ -122,7 +122,8 @@ private func roundTrip(
             case 1: controller.timedOut(inFlight: size, now: now)
             case 2: controller.maximumSegmentSizeChanged(size)
             case 3: controller.spurious(now: now)
-            case 4: controller.idle(for: .seconds(9 as Int64), retransmissionTimeout: .zero, initialWindow: size, now: now)
+            case 4:
+                controller.idle(for: .seconds(9 as Int64), retransmissionTimeout: .zero, initialWindow: size, now: now)
             case 5: controller.recovered(now: now)
             default:
                 controller.acknowledged(

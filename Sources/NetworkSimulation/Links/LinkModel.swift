@@ -4,7 +4,7 @@ public import TransportValues
 /// One direction of a link as a queueing discipline: packets go in with an instant, and come out when they arrive.
 ///
 /// A packet waits in a drop-tail queue, takes its transmission time at the link's rate, then travels for the link's
-/// delay. The model reads no clock, so the same code runs in virtual time (``Network``) and in real time (`mptcp link`).
+/// delay. The model reads no clock: the same code runs in virtual time (``Network``) and in real time (`mptcp link`).
 /// With the same seed and the same packets at the same instants it does exactly the same.
 @safe
 public struct LinkModel: ~Copyable {

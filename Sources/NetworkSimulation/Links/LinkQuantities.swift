@@ -29,7 +29,9 @@ extension BitRate: CustomStringConvertible, LosslessStringConvertible {
         }
         var body = Substring(text)
         if body.hasSuffix("/s") { body = body.dropLast(2) }
-        let units = [("kbit", 1e3), ("mbit", 1e6), ("gbit", 1e9), ("bit", 1), ("k", 1e3), ("m", 1e6), ("g", 1e9), ("", 1)]
+        let units = [
+            ("kbit", 1e3), ("mbit", 1e6), ("gbit", 1e9), ("bit", 1), ("k", 1e3), ("m", 1e6), ("g", 1e9), ("", 1),
+        ]
         guard let value = quantity(body, units), value <= 1e12 else { return nil }
         self.init(bitsPerSecond: Int64(value.rounded()))
     }

@@ -34,7 +34,8 @@ extension Network {
         return host?.stack.snapshot(drivers[stream].connection)
     }
 
-    private func adopt(_ connection: ConnectionID, _ result: StreamResult, clientPort: UInt16, host: SimulatedHost) -> Int
+    private func adopt(_ connection: ConnectionID, _ result: StreamResult, clientPort: UInt16, host: SimulatedHost)
+        -> Int
     {
         // Each connection has a pattern of its own, which both ends know by the client's port.
         let seed = patternBase &+ UInt64(clientPort) &* 0xd134_2543_de82_ef95

@@ -56,6 +56,7 @@ public struct ScenarioOutcome: Sendable {
 
         if let violation = network.violation { problems.append(violation) }
         if end == .timeReached { problems.append("not done at the time limit") }
+        if end == .idle { problems.append("nothing is left that could happen: no packet on its way, no timer set") }
         problems += streams.compactMap(\.problem)
         problems += linkProblems()
     }

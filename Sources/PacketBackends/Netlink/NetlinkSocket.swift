@@ -100,6 +100,24 @@ struct NetlinkSocket: ~Copyable {
         }
     }
 
+    /// Sends a request that is answered by one message, or an error, and calls `body` with it.
+    mutating func query(
+        _ request: NetlinkRequest, _ operation: String, _ body: (Netlink.Header, RawSpan) -> Void
+    ) throws(BackendError) {
+        let mine = try send(request, operation)
+        var isAnswered = false
+        while !isAnswered {
+            guard case .bytes(let count) = try read() else {
+                throw .system(operation: operation, code: ETIMEDOUT)
+            }
+            _ = withMessages(count) { header, payload in
+                guard header.sequence == mine else { return }
+                isAnswered = true
+                body(header, payload)
+            }
+        }
+    }
+
     /// Sends a dump request and calls `body` with each message of the answer. An inconsistent dump (the kernel changed
     /// under it) is still delivered: the event that tells of the change follows.
     mutating func dump(

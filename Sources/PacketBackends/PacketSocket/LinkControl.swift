@@ -52,9 +52,10 @@ struct LinkControl: ~Copyable {
 
     /// Asks the kernel what it knows of a neighbour, and has it find out. The answers come as events.
     mutating func ask(_ address: IPAddress) {
-        // A request that the kernel has no room for is made again after the overrun that it then reports.
-        _ = try? events.send(.neighbour(address, interface: interface.index), "ask for a neighbour")
+        // In this order: a neighbour that failed before is being resolved again when its state is told. A request
+        // that the kernel has no room for is made again after the overrun that it then reports.
         confirm(address)
+        _ = try? events.send(.neighbour(address, interface: interface.index), "ask for a neighbour")
     }
 
     mutating func confirm(_ address: IPAddress) {

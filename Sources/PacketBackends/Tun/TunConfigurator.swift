@@ -28,6 +28,31 @@ struct TunConfigurator: ~Copyable {
                 try addAddress(assignment, peer: assignment.address)
             }
         }
+        for assignment in specification.assignments where assignment.gateway.isIPv6 {
+            try awaitDelivery(to: assignment.gateway)
+        }
+    }
+
+    /// The kernel begins to take packets for a new IPv6 address a little after the request has returned.
+    private mutating func awaitDelivery(to address: IPAddress) throws(BackendError) {
+        for _ in 0..<500 {
+            var request = NetlinkRequest(RTM_GETROUTE, flags: 0)
+            // struct rtmsg
+            request.append(UInt8(AF_INET6))
+            request.append(UInt8(128))
+            for _ in 0..<6 { request.append(UInt8(0)) }
+            request.append(UInt32(0))
+            request.attribute(RTA_DST.number, address.networkBytes)
+            var isLocal = false
+            try socket.query(request, "look up the route to \(address)") { header, payload in
+                if Int(header.type) == RTM_NEWROUTE, payload.native(UInt8.self, at: 7) == UInt8(RTN_LOCAL) {
+                    isLocal = true
+                }
+            }
+            if isLocal { return }
+            usleep(2000)
+        }
+        throw .addressUnavailable(address)
     }
 
     private mutating func setLink(mtu: Int) throws(BackendError) {

@@ -18,7 +18,7 @@ extension Subflow {
         handshake.peerWindowScale = handshake.windowScaling ? min(options.windowScale ?? 0, 14) : 0
         timestamps.enabled = configuration.timestamps && handshake.peerOffersTimestamps
         handshake.sackPermitted = configuration.sack && handshake.peerOffersSACK
-        if let stamp = options.timestamps { 
+        if let stamp = options.timestamps {
             timestamps.recent = stamp.value
             timestamps.recentAt = lastActivity
         }

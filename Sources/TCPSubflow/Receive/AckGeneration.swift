@@ -108,7 +108,8 @@ extension Subflow {
 
     private func block(_ range: Range<Int64>) -> SACKBlock {
         SACKBlock(
-            left: receiving.initial.advanced(by: range.lowerBound), right: receiving.initial.advanced(by: range.upperBound))
+            left: receiving.initial.advanced(by: range.lowerBound),
+            right: receiving.initial.advanced(by: range.upperBound))
     }
 
     /// A segment with an acknowledgement went out.

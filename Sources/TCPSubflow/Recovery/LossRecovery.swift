@@ -21,6 +21,12 @@ struct RecoveryState: BitwiseCopyable {
     var departed = 0
     /// The first retransmission of a recovery goes out whatever the window says (RFC 6675 §5 step 4.3).
     var retransmitFirst = false
+    /// What may be in flight during fast recovery (RFC 6937).
+    var window = 0
+    /// FlightSize when fast recovery began (RecoverFS), and bytes delivered and sent since.
+    var entryFlight = 0
+    var delivered = 0
+    var sentOut = 0
     /// The last segment was sent again in this recovery (NextSeg rule 4).
     var rescued = false
     /// Our timestamp clock when the first retransmission of this recovery went out, to tell a spurious one.
@@ -37,8 +43,10 @@ extension Subflow {
     /// - Parameters:
     ///   - advanced: SND.UNA moved.
     ///   - acknowledged: sequence numbers taken off by the cumulative acknowledgement.
+    ///   - delivered: those that were not counted before, and newly selectively acknowledged ones.
     mutating func updateRecovery(
-        advanced: Bool, acknowledged: Int, isDuplicate: Bool, _ now: MonotonicInstant, _ outcome: inout SegmentOutcome
+        advanced: Bool, acknowledged: Int, delivered: Int, isDuplicate: Bool, _ now: MonotonicInstant,
+        _ outcome: inout SegmentOutcome
     ) {
         let segment = segmentPayloadLimit(multipathOptionBytes: 0)
         if advanced { recoveryAdvanced(acknowledged, segment, now) }
@@ -57,6 +65,10 @@ extension Subflow {
             outcome.enteredRecovery = true
         } else {
             sent.judgeLost(below: edge)
+            repairRetransmissions(now)
+        }
+        if recovery.phase == .fast {
+            reduceProportionally(handshake.sackPermitted || advanced ? delivered : isDuplicate ? segment : 0, segment)
         }
     }
 
@@ -79,6 +91,45 @@ extension Subflow {
         }
     }
 
+    /// Notices retransmissions that were lost in their turn: what was sent well after them has arrived. RFC 6675 leaves
+    /// them to the timer, and then a queue that overflowed in slow start costs a timeout nearly every time; sending
+    /// times tell more (RFC 8985 §3.2 uses them for everything).
+    private mutating func repairRetransmissions(_ now: MonotonicInstant) {
+        guard handshake.sackPermitted else { return }
+        let margin = max(roundTrip.minimum / 4, .milliseconds(1))
+        guard sent.isHeadLostAgain(margin: margin) else { return }
+        statistics.retransmissionsLost &+= 1
+        sent.markRetransmissionsLost(before: sent.latestDelivered - margin)
+        //= RFC 5681 §4.3: the loss of a retransmission is a second indication of congestion: lowered twice
+        congestion.lost(inFlight: min(send.flight, congestionWindow), now: now)
+        recovery.mayUndo = false
+        recovery.entryFlight = max(1, send.flight)
+        recovery.delivered = 0
+        recovery.sentOut = 0
+        recovery.retransmitFirst = true
+    }
+
+    /// Proportional rate reduction (RFC 6937 §3.1): sending follows delivery, so that a recovery neither stops for half
+    /// a round trip nor bursts into the queue that has just overflowed. RFC 9438 §4.6 names it.
+    private mutating func reduceProportionally(_ delivered: Int, _ segment: Int) {
+        recovery.delivered &+= delivered
+        let pipe = inFlight
+        let target = congestionWindow
+        var allowance: Int
+        if pipe > target {
+            let share = min(recovery.delivered, 1 << 32) &* target / max(1, recovery.entryFlight)
+            allowance = share &- recovery.sentOut
+        } else {
+            // PRR-SSRB: back up to the target as fast as slow start would.
+            let limit = max(recovery.delivered &- recovery.sentOut, delivered) &+ segment
+            allowance = min(target &- pipe, limit)
+        }
+        recovery.window = pipe &+ max(0, allowance)
+    }
+
+    /// The bytes that may be in flight now.
+    var sendWindow: Int { recovery.phase == .fast ? recovery.window : congestionWindow }
+
     private mutating func enterFastRecovery(edge: Int64, _ segment: Int, _ now: MonotonicInstant) {
         statistics.fastRecoveries &+= 1
         recovery.phase = .fast
@@ -88,6 +139,9 @@ extension Subflow {
         recovery.mayUndo = true
         send.starved = false
         send.hadRoom = false
+        recovery.entryFlight = max(1, send.flight)
+        recovery.delivered = 0
+        recovery.sentOut = 0
         sent.highestRetransmitted = send.unacknowledged
         //= RFC 6675 §5 step 4.2: ssthresh = cwnd = (FlightSize / 2), or what the algorithm has in its place
         congestion.lost(inFlight: send.flight, now: now)
@@ -144,7 +198,7 @@ extension Subflow {
     func nextRetransmission(_ now: MonotonicInstant) -> RetransmissionRange? {
         if sent.isEmpty || (sent.pendingLost == 0 && recovery.phase != .fast) { return nil }
         let segment = dataPayloadLimit
-        let room = congestion.window &- inFlight
+        let room = sendWindow &- inFlight
         if sent.pendingLost > 0 {
             let record = sent.records[sent.index(of: sent.firstPendingLost)]
             if room < segment {

@@ -49,6 +49,7 @@ extension SentSegments {
             let record = records[index]
             if !record.marks.contains(.sacked) {
                 delivered &+= Int(record.span)
+                noteDelivered(record)
                 if record.needsRetransmission { touchedPending = true }
                 update(index) { $0.marks.insert(.sacked) }
             }

@@ -19,6 +19,10 @@ struct SentSegments: ~Copyable {
     var judgedEdge: Int64 = 0
     /// HighRxt of RFC 6675: end of the highest retransmission of this recovery.
     var highestRetransmitted: Int64 = 0
+    /// The latest sending time among what was delivered.
+    private(set) var latestDelivered = MonotonicInstant.zero
+    /// A retransmission sent after this cannot be acknowledged yet: it is the original that arrived.
+    var latestPlausible = MonotonicInstant.zero
     let maximumRecords: Int
     /// SACK blocks, or parts, that found no room.
     var refused: UInt64 = 0
@@ -115,7 +119,10 @@ struct SentSegments: ~Copyable {
             let record = records[0]
             if record.start >= offset { break }
             let taken = min(record.end, offset) &- record.start
-            if !record.marks.contains(.sacked) { result.delivered &+= Int(taken) }
+            if !record.marks.contains(.sacked) {
+                result.delivered &+= Int(taken)
+                noteDelivered(record)
+            }
             if record.marks.contains(.ambiguous) {
                 result.hasRetransmission = true
             } else if isFirst, !record.marks.contains(.sacked) {
@@ -141,7 +148,35 @@ struct SentSegments: ~Copyable {
         return result
     }
 
+    mutating func noteDelivered(_ record: SentRecord) {
+        if record.marks.contains(.ambiguous), record.sentAt > latestPlausible { return }
+        latestDelivered = max(latestDelivered, record.sentAt)
+    }
+
     // MARK: Retransmission
+
+    /// Whether what was sent well after the retransmission at the front has arrived, and it has not.
+    func isHeadLostAgain(margin: TimeSpan) -> Bool {
+        guard !records.isEmpty else { return false }
+        let head = records[0]
+        return head.marks.intersection([.sacked, .retransmitted]) == .retransmitted
+            && head.sentAt + margin < latestDelivered
+    }
+
+    /// Marks retransmissions that were sent before `limit` as lost again.
+    mutating func markRetransmissionsLost(before limit: MonotonicInstant) {
+        var index = 0
+        while index < records.count, records[index].start < highestRetransmitted {
+            update(index) {
+                if $0.marks.intersection([.sacked, .retransmitted]) == .retransmitted, $0.sentAt < limit {
+                    $0.marks.insert(.lost)
+                    $0.marks.remove(.retransmitted)
+                }
+            }
+            index &+= 1
+        }
+        if !records.isEmpty { findPendingLost(from: records[0].start) }
+    }
 
     mutating func findPendingLost(from offset: Int64) {
         guard pendingLost > 0, !records.isEmpty else { return }

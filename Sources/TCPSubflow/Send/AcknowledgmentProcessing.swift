@@ -18,6 +18,7 @@ extension Subflow {
         let oldEdge = send.peerWindowEdge
         if acknowledgment >= before { updateWindow(segment, sequence, acknowledgment, Int64(outcome.window)) }
         let pipeBefore = inFlight
+        sent.latestPlausible = now - roundTrip.minimum
         var result = SentSegments.Acknowledged()
         if acknowledgment > before {
             result = sent.acknowledge(to: acknowledgment)
@@ -48,8 +49,8 @@ extension Subflow {
         let advanced = acknowledgment > before
         if advanced { flightAdvanced(result, segment, before, pipeBefore, newlySacked, now) }
         updateRecovery(
-            advanced: advanced, acknowledged: Int(acknowledgment &- before), isDuplicate: isDuplicate && !advanced, now,
-            &outcome)
+            advanced: advanced, acknowledged: Int(acknowledgment &- before),
+            delivered: result.delivered &+ newlySacked, isDuplicate: isDuplicate && !advanced, now, &outcome)
         if recovery.phase == .fast {
             send.starved = send.hadRoom && !send.sentSinceAcknowledgement
             send.hadRoom = sendRoom(now: now) > 0

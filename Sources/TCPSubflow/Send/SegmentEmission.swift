@@ -128,14 +128,15 @@ extension Subflow {
     }
 
     private mutating func noteData(_ mapping: SentMapping, _ length: Int, fin: Bool, _ now: MonotonicInstant) {
-        if sent.isEmpty, let last = send.lastDataSent {
+        if sent.isEmpty, let last = send.lastDataSent, now - last > retransmissionTimeout {
             congestion.idle(
                 for: now - last, retransmissionTimeout: retransmissionTimeout, initialWindow: restartWindow, now: now)
         }
         let segment = dataPayloadLimit
         enqueue(mapping, length, fin: fin, now)
-        let room = congestion.window &- inFlight
-        if room < segment || (congestion.isInSlowStart && inFlight > congestion.window / 2) {
+        recovery.sentOut &+= length
+        let room = congestionWindow &- inFlight
+        if room < segment || (isInSlowStart && inFlight > congestionWindow / 2) {
             send.windowLimitedUntil = send.next
         }
         send.lastDataSent = now
@@ -169,6 +170,7 @@ extension Subflow {
     private mutating func noteRetransmission(_ range: RetransmissionRange, _ now: MonotonicInstant) {
         let isNew = recovery.phase == .fast && sent.pendingLost == 0
         sent.retransmitted(range.subflowOffset, length: range.length, fin: range.fin, now: now)
+        recovery.sentOut &+= max(0, range.length)
         statistics.segmentsRetransmitted &+= 1
         statistics.bytesRetransmitted &+= UInt64(max(0, range.length))
         if isNew, range.subflowOffset &+ Int64(range.length) &+ (range.fin ? 1 : 0) == send.next {

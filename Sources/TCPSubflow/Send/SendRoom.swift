@@ -25,7 +25,7 @@ extension Subflow {
             //= RFC 9293 §3.8.6.2.1: silly windows are not filled while something is outstanding
             return 0
         }
-        var window = congestion.window
+        var window = sendWindow
         if sent.isEmpty, let last = send.lastDataSent, now - last > retransmissionTimeout {
             window = min(window, restartWindow)
         }

@@ -43,12 +43,12 @@ public struct Cubic: Sendable, BitwiseCopyable {
         state = State(window: max(1, Double(min(initialWindow, maximumCongestionWindow)) / segment))
     }
 
-    /// cwnd in bytes.
-    public var window: Int { Int(min(state.window * segment, Double(maximumCongestionWindow)).rounded()) }
+    /// cwnd in bytes, rounded. (`rounded()` would want the C library's mathematics at link time.)
+    public var window: Int { Int(min(state.window * segment, Double(maximumCongestionWindow)) + 0.5) }
 
     /// ssthresh in bytes; `Int.max` before the first congestion event.
     public var slowStartThreshold: Int {
-        state.threshold.isInfinite ? .max : Int(min(state.threshold * segment, 0x1p40).rounded())
+        state.threshold.isInfinite ? .max : Int(min(state.threshold * segment, 0x1p40) + 0.5)
     }
 
     mutating func acknowledged(
@@ -79,7 +79,9 @@ public struct Cubic: Sendable, BitwiseCopyable {
         clamp()
     }
 
-    private mutating func clamp() { state.window = min(max(state.window, 1), Double(maximumCongestionWindow) / segment) }
+    private mutating func clamp() {
+        state.window = min(max(state.window, 1), Double(maximumCongestionWindow) / segment)
+    }
 
     private mutating func beginStage(_ now: MonotonicInstant) {
         state.epoch = now
