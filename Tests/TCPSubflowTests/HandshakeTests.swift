@@ -3,7 +3,7 @@ import TransportPolicies
 import TransportValues
 import WireFormats
 
-import TCPSubflow
+@testable import TCPSubflow
 
 @Suite struct HandshakeTests {
     @Test func activeOpen() throws {

@@ -2,7 +2,7 @@ import DequeModule
 import TransportPolicies
 import TransportValues
 
-import TCPSubflow
+@testable import TCPSubflow
 
 extension Subflow {
     /// What must hold after every call; nil, or what does not.

@@ -3,7 +3,7 @@ import TransportPolicies
 import TransportValues
 import WireFormats
 
-import TCPSubflow
+@testable import TCPSubflow
 
 private let segment: Int64 = 1_460
 

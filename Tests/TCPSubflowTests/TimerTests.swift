@@ -3,7 +3,7 @@ import TransportPolicies
 import TransportValues
 import WireFormats
 
-import TCPSubflow
+@testable import TCPSubflow
 
 @Suite struct TimerTests {
     @Test func aClosedWindowIsProbedWithBackOffForEver() throws {
