@@ -36,6 +36,10 @@ struct LossAndFaultTests {
     }
 
     /// A peer that is killed with bytes unread resets (MP_FASTCLOSE): an error within seconds.
+    ///
+    /// One that had read everything is another matter, and the kernel's own clients wait before it too: its kernel sends
+    /// DATA_FIN, as for a half close, stays in FIN-WAIT-2 whatever net.mptcp.close_timeout says, takes data until its
+    /// receive buffer is full, and then answers zero-window probes.
     @Test(.timeLimit(.minutes(1)), arguments: BackendKind.allCases)
     func aKilledPeerIsAnErrorWithinSeconds(backend: BackendKind) throws {
         let lab = try TwoLinkLab(
@@ -46,21 +50,6 @@ struct LossAndFaultTests {
         #expect(ours.child.wait(upTo: 1.5) == nil, "\(ours.child.summary)")
         peer.child.kill(SIGKILL)
         try expectClearError(ours, within: 5)
-    }
-
-    /// A peer that is killed with nothing unread looks, at first, like one that only closed its sending side: the
-    /// kernel takes data until net.mptcp.close_timeout and resets then. Still an error, and never silence.
-    @Test(.timeLimit(.minutes(1)))
-    func aKilledPeerThatHadReadEverything() throws {
-        let lab = try TwoLinkLab(
-            family: .v4, backend: .packetSocket, links: [.veth(megabits: 20), .veth(megabits: 20)])
-        try lab.far.setSysctl("net.mptcp.close_timeout", 3)
-        let file = try TransferFile(bytes: 50_000_000, seed: 42, at: lab.scratch.path("up"))
-        let peer = try KernelPeer(listenIn: lab.far, address: "0.0.0.0", port: 4000)
-        let ours = try ToolRun(in: lab.near, ["cat"] + lab.nearPaths + [lab.farAddress(1), "4000"], input: file.path)
-        #expect(ours.child.wait(upTo: 1.5) == nil, "\(ours.child.summary)")
-        peer.child.kill(SIGKILL)
-        try expectClearError(ours, within: 10)
     }
 
     /// A listener of ours whose kernel client is killed while it sends and leaves bytes unread.
@@ -92,6 +81,8 @@ struct LossAndFaultTests {
         }
         let lab = try TwoLinkLab(family: .v4, backend: .packetSocket, links: links)
         let up = try TransferFile(bytes: 16_000_000, seed: 51, at: lab.scratch.path("up"))
+        // A veth pair goes with both its ends: the peer must be known by its other address too.
+        try lab.announceFarAddresses()
         let peer = try KernelPeer(listenIn: lab.far, address: "0.0.0.0", port: 4000)
         let ours = try ToolRun(in: lab.near, ["cat"] + lab.nearPaths + [lab.farAddress(1), "4000"], input: up.path)
         #expect(ours.child.wait(upTo: 0.8) == nil, "\(ours.child.summary)")
@@ -125,7 +116,8 @@ struct LossAndFaultTests {
         #expect(ours.child.wait(upTo: 1) == nil, "\(ours.child.summary)")
         lab.far.remove()
         peer.child.kill(SIGKILL)
-        try expectClearError(ours, within: 60)
+        // A silence: the user timeout (60 s) has the word.
+        try expectClearError(ours, within: 75)
     }
 
     @Test(.timeLimit(.minutes(1)))
