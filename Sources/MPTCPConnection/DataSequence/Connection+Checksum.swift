@@ -17,7 +17,9 @@ extension Connection {
         if range == mapping.subflow, range.lowerBound == contexts[index].tcp.receiveNext {
             return deliverWhole(index, piece, mapping, now: now, counters: &counters)
         }
-        contexts[index].holding.discard(below: contexts[index].mappings.first?.subflow.lowerBound ?? 0)
+        // A mapping that is missing is not registered yet: room for its pieces begins at RCV.NXT at the latest.
+        let next = contexts[index].tcp.receiveNext
+        contexts[index].holding.discard(below: min(next, contexts[index].mappings.first?.subflow.lowerBound ?? next))
         let start = contexts[index].holding.start
         guard range.lowerBound >= start, range.upperBound - start <= Int64(2 * receive.maximum) else { return false }
         let live = start..<max(start, min(contexts[index].holding.limit, contexts[index].holdingEnd))
