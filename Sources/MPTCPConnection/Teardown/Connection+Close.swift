@@ -1,5 +1,6 @@
 import BasicContainers
 import TCPSubflow
+import TransportPolicies
 public import TransportValues
 import WireFormats
 
