@@ -26,10 +26,8 @@ struct PrivilegeTests {
         }
     }
 
-    @Test("what needs no privilege works: listing interfaces and reserving a port")
+    @Test("interfaces can be listed without privileges")
     func unprivileged() throws {
         #expect(try NetworkInterface.all().contains { $0.kind == .loopback })
-        let reservation = try KernelPortReservation(Endpoint(IPAddress(127, 0, 0, 1), 0))
-        #expect(reservation.endpoint.port >= 1024)
     }
 }
