@@ -20,6 +20,9 @@ help:
 	@echo 'make fuzz     ten million hostile inputs for every parser'
 	@echo 'make fmt      swift format, in place'
 
+# Package.swift looks at it: the backends' tests use @testable.
+test unit kernel-tests tests-built: export MPTCP_TESTABLE = 1
+
 release:
 	$(SWIFT) build -c release --product mptcp
 

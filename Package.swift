@@ -10,6 +10,10 @@ let settings: [SwiftSetting] = [
     .treatAllWarnings(as: .error),
 ]
 
+/// `make test` builds in release, where SwiftPM leaves `@testable` out; the backends' tests look inside.
+let testable: [SwiftSetting] =
+    Context.environment["MPTCP_TESTABLE"] == nil ? [] : [.unsafeFlags(["-enable-testing"])]
+
 /// A module of ours with the house's compiler settings.
 func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: settings)
@@ -56,7 +60,9 @@ let package = Package(
             "NetworkSimulation",
             ["HostStack", "MPTCPConnection", "WireFormats", "TransportValues", containers, deques]),
         .target(name: "CLinux"),
-        module("PacketBackends", ["WireFormats", "TransportValues", "CLinux", containers]),
+        .target(
+            name: "PacketBackends", dependencies: ["WireFormats", "TransportValues", "CLinux", containers],
+            swiftSettings: settings + testable),
         module(
             "MPTCPSockets",
             [

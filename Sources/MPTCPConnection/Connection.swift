@@ -36,6 +36,8 @@ public struct Connection: ~Copyable {
     var dataTimerBackoff = 0
     var dataFinTimer = MonotonicInstant.distantFuture
     var dataFinTries = 0
+    /// When subflows that have not ended by themselves are cut off, once both streams are over.
+    var drainTimer = MonotonicInstant.distantFuture
     var rotor = 0
     var events: ConnectionEvents = []
     var readableReported = false

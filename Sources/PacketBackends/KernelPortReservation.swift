@@ -16,7 +16,8 @@ public struct KernelPortReservation: ~Copyable {
     ///     free one.
     ///   - interface: the interface's index for a link-local IPv6 address, else 0.
     /// - Throws: ``BackendError/portInUse(_:)``, ``BackendError/addressUnavailable(_:)``,
-    ///   ``BackendError/permissionDenied(operation:)`` for ports below 1024.
+    ///   ``BackendError/permissionDenied(operation:)`` for ports below 1024, and where a kernel keeps socket filters
+    ///   for the privileged.
     public init(_ endpoint: Endpoint, interface: Int32 = 0) throws(BackendError) {
         let operation = "reserve TCP port \(endpoint.port) of \(endpoint.address)"
         let isIPv6 = endpoint.address.isIPv6

@@ -18,7 +18,7 @@ struct BenchCommand: TransferCommand {
     @Flag(help: "Read until the end instead of writing") var receive = false
     @Flag(help: "With --listen: write as well") var send = false
     @Option(help: "How long to write") var seconds = 10.0
-    @Option(help: "Write so many bytes, however long that takes, e.g. 2GB") var bytes: DemoByteCount?
+    @Option(help: "Write so many bytes, however long that takes, e.g. 2GB") var bytes: ByteCount?
     @OptionGroup var common: CommonOptions
 
     func validate() throws {

@@ -19,7 +19,9 @@ struct KernelPortReservationTests {
         try namespace.python(Self.connect.replacing("ADDRESS", with: address)).wait()
     }
 
-    @Test("the kernel is silent while the port is reserved, and answers before and after", arguments: ["10.77.0.1", "fd77::1"])
+    @Test(
+        "the kernel is silent while the port is reserved, and answers before and after",
+        arguments: ["10.77.0.1", "fd77::1"])
     func silence(address: String) throws {
         let link = try LinkedNamespaces()
         try link.left.inside {
@@ -47,7 +49,8 @@ struct KernelPortReservationTests {
             try link.right.inside {
                 var peer = try AnyPacketBackend(opening: .interface("right"))
                 var stray = OutgoingPacket(
-                    from: Endpoint(IPAddress(10, 77, 0, 2), 9), to: Endpoint(IPAddress(10, 77, 0, 1), 5001), sequence: 1,
+                    from: Endpoint(IPAddress(10, 77, 0, 2), 9), to: Endpoint(IPAddress(10, 77, 0, 1), 5001),
+                    sequence: 1,
                     acknowledgment: 1, flags: [.ack, .psh], payload: [1])
                 _ = try stray.send(by: &peer)
                 #expect(try awaitPacket(&peer, within: 300) { _ in true } == nil)
@@ -75,8 +78,8 @@ struct KernelPortReservationTests {
             }
             let holder = try link.left.python(
                 """
-                import socket
-                s = socket.create_server(("10.77.0.1", 6000)); print("ready"); input()
+                import socket, time
+                s = socket.create_server(("10.77.0.1", 6000)); print("ready"); time.sleep(60)
                 """)
             #expect(holder.line() == "ready")
             let taken = Endpoint(own, 6000)

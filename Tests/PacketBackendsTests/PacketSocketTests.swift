@@ -30,7 +30,9 @@ struct PacketSocketTests {
         print(n, h.hexdigest())
         """
 
-    @Test("a kernel's super-packets with undone checksums come in, whole; the own kernel keeps silent", arguments: [false, true])
+    @Test(
+        "a kernel's super-packets with undone checksums come in, whole; the own kernel keeps silent",
+        arguments: [false, true])
     func receivesFromKernel(isIPv6: Bool) throws {
         let link = try LinkedNamespaces()
         try link.left.inside {

@@ -168,7 +168,7 @@ import WireFormats
         bench.window = 100_000
         var edge: Int64 = 0
         var source = RandomSource(seed: 3)
-        var asked = bench.flow.receiving.askedEdge
+        var asked = bench.flow.askedReceiveEdge
         for _ in 0..<2_000 {
             bench.window = Int(source.next() % 200_000)
             asked = max(asked, bench.flow.receiveNext + Int64(bench.window))

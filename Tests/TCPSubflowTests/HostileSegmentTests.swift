@@ -15,7 +15,7 @@ import WireFormats
             let far = source.chance(0.3) ? Int64(source.next() % 200_000) - 100_000 : 0
             return initial.advanced(by: offsets[Int(source.next() % UInt64(offsets.count))] + jitter + far)
         }
-        let flow = (bench.flow.receiveNext, bench.flow.receiving.edge)
+        let flow = (bench.flow.receiveNext, bench.flow.receiveEdge)
         let send = (bench.flow.sendUnacknowledged, bench.flow.sendNext)
         segment.sequence = near(bench.peerInitial, [0, flow.0, flow.0, flow.1])
         segment.acknowledgment = near(bench.initial, [0, send.0, send.1, send.1])
@@ -99,7 +99,7 @@ import WireFormats
             _ = bench.flow.store(range, now: bench.now)
             #expect(bench.flow.brokenInvariant() == nil)
         }
-        #expect(bench.flow.receiveNext == bench.flow.receiving.edge)
+        #expect(bench.flow.receiveNext == bench.flow.receiveEdge)
     }
 
     @Test func aStaleRetransmissionChangesNothing() {

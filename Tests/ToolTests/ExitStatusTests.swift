@@ -13,7 +13,8 @@ import Testing
         "cat --congestion none 192.0.2.1 5", "cat --log-level loud 192.0.2.1 5",
         "cat --report /nonexistent/r --path lo 192.0.2.1 5", "bench", "bench --send 192.0.2.1 5",
         "bench --receive --listen 5", "bench --seconds 0 192.0.2.1 5", "bench --seconds nan 192.0.2.1 5",
-        "bench --bytes -1 192.0.2.1 5", "nonsense", "cat --nonsense 192.0.2.1 5",
+        "bench --bytes -1 192.0.2.1 5", "bench --bytes 1e99 192.0.2.1 5", "bench --bytes 5XB 192.0.2.1 5", "nonsense",
+        "cat --nonsense 192.0.2.1 5",
     ])
     func unusableArgumentsAreStatus2AndOneLine(arguments: String) throws {
         let run = try ToolProcess(arguments.split(separator: " ").map(String.init))

@@ -1,5 +1,6 @@
 import BasicContainers
 import TCPSubflow
+import TransportPolicies
 public import TransportValues
 import WireFormats
 
@@ -25,6 +26,7 @@ extension Connection {
         phase = .closed(reason)
         dataTimer = .distantFuture
         dataFinTimer = .distantFuture
+        drainTimer = .distantFuture
         send.reinjections.removeAll()
         events.insert(.closed)
         if receive.available > 0 || receive.isFinished { noteReadable() }
@@ -101,6 +103,7 @@ extension Connection {
         noteTCPFinish()
         if receive.isFinished, send.finish == .acknowledged, phase == .open { beginDraining(now: now) }
         updateDataWaiting(now: now)
+        hastenDraining(now: now)
         finishIfOver(counters: &counters)
         retireClosed()
     }
@@ -134,6 +137,7 @@ extension Connection {
     //= RFC 8684 §3.3.3 once DATA_FINs are acknowledged both ways, every subflow is closed with FIN
     private mutating func beginDraining(now: MonotonicInstant) {
         phase = .draining
+        drainTimer = now + Self.drainLimit
         send.reinjections.removeAll()
         dataTimer = .distantFuture
         for index in contexts.indices where !contexts[index].isClosed {
@@ -142,6 +146,32 @@ extension Connection {
             } else {
                 resetSubflow(index, reason: MPTCPReset.unspecified, why: "not in use when the connection ended")
             }
+        }
+    }
+
+    /// As long as Linux leaves a socket in FIN-WAIT-2.
+    static let drainLimit = TimeSpan.seconds(60)
+
+    /// Once one subflow has ended in order, both ends know that the streams are over: the others get a few round trips
+    /// more, then they are cut off, since their FIN may be lost on a path that is dead.
+    private mutating func hastenDraining(now: MonotonicInstant) {
+        guard phase == .draining, state.isMultipath else { return }
+        var grace = TimeSpan.seconds(1)
+        var hasEnded = false
+        for index in contexts.indices {
+            if contexts[index].isClosed, contexts[index].closeReason == nil { hasEnded = true }
+            if !contexts[index].isClosed { grace = max(grace, contexts[index].tcp.roundTrip.retransmissionTimeout * 4) }
+        }
+        if hasEnded { drainTimer = min(drainTimer, now + grace) }
+    }
+
+    /// Cuts off what has not ended by itself; nothing is lost with it.
+    mutating func drainTimedOut(now: MonotonicInstant, counters: inout StackCounters) {
+        drainTimer = .distantFuture
+        guard phase == .draining else { return }
+        for index in contexts.indices where !contexts[index].isClosed {
+            resetSubflow(index, reason: MPTCPReset.unacceptablePerformance, why: "silent while closing")
+            settle(index, now: now, counters: &counters)
         }
     }
 

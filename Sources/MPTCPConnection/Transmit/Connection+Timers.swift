@@ -7,7 +7,7 @@ import WireFormats
 extension Connection {
     /// When ``advance(to:counters:)`` or ``transmit(into:headroom:now:counters:)`` has something to do by itself.
     public var nextDeadline: MonotonicInstant {
-        var deadline = min(dataTimer, dataFinTimer)
+        var deadline = min(dataTimer, dataFinTimer, drainTimer)
         if state.isMultipath, !phase.isClosed { deadline = min(deadline, addresses.nextAnnouncement) }
         if mayOpenPaths { deadline = min(deadline, addresses.nextAttempt) }
         for index in contexts.indices where !contexts[index].isRetired {
@@ -30,6 +30,7 @@ extension Connection {
         advanceJoins(now: now, counters: &counters)
         if dataTimer <= now { dataTimedOut(now: now, counters: &counters) }
         if dataFinTimer <= now { dataFinTimedOut(now: now, counters: &counters) }
+        if drainTimer <= now { drainTimedOut(now: now, counters: &counters) }
         if state.isMultipath, !phase.isClosed { addresses.advance(to: now, keys: keys) }
         if mayOpenPaths, addresses.nextAttempt <= now { wantsPathCheck = true }
         noteReadable()

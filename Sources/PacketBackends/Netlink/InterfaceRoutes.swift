@@ -17,7 +17,8 @@ struct InterfaceRoutes {
     private(set) var routes: [InterfaceRoute] = []
 
     /// Reads them anew.
-    static func read(interface index: Int32, using socket: inout NetlinkSocket) throws(BackendError) -> InterfaceRoutes {
+    static func read(interface index: Int32, using socket: inout NetlinkSocket) throws(BackendError) -> InterfaceRoutes
+    {
         var result = InterfaceRoutes()
         for family in [AF_INET, AF_INET6] {
             var request = NetlinkRequest(RTM_GETROUTE, flags: NLM_F_DUMP)

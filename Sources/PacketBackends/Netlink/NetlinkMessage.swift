@@ -22,7 +22,8 @@ enum Netlink {
     ) throws(Failure) -> Bool {
         var offset = 0
         while offset < bytes.byteCount {
-            guard let length = bytes.native(UInt32.self, at: offset), let type = bytes.native(UInt16.self, at: offset + 4),
+            guard let length = bytes.native(UInt32.self, at: offset),
+                let type = bytes.native(UInt16.self, at: offset + 4),
                 let flags = bytes.native(UInt16.self, at: offset + 6),
                 let sequence = bytes.native(UInt32.self, at: offset + 8), Int(length) >= headerLength,
                 Int(length) <= bytes.byteCount - offset

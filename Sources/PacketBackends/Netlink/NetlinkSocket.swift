@@ -46,7 +46,8 @@ struct NetlinkSocket: ~Copyable {
     }
 
     /// Sends a request and returns its sequence number.
-    mutating func send(_ request: NetlinkRequest, _ operation: @autoclosure () -> String) throws(BackendError) -> UInt32 {
+    mutating func send(_ request: NetlinkRequest, _ operation: @autoclosure () -> String) throws(BackendError) -> UInt32
+    {
         sequence &+= 1
         let bytes = request.sealed(sequence: sequence)
         let sent = unsafe bytes.withUnsafeBytes { unsafe Glibc.send(descriptor.rawValue, $0.baseAddress, $0.count, 0) }

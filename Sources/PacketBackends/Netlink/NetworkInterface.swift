@@ -96,7 +96,8 @@ struct LinkMessage {
 
     init?(_ payload: RawSpan) {
         // Other families (AF_BRIDGE) tell of a device's part in something else, not of the device.
-        guard payload.native(UInt8.self, at: 0) == 0, let hardwareType = payload.native(UInt16.self, at: 2), let index = payload.native(Int32.self, at: 4),
+        guard payload.native(UInt8.self, at: 0) == 0, let hardwareType = payload.native(UInt16.self, at: 2),
+            let index = payload.native(Int32.self, at: 4),
             let flags = payload.native(UInt32.self, at: 8)
         else { return nil }
         self.index = index
@@ -120,10 +121,12 @@ struct LinkMessage {
 
     var kind: LinkKind {
         if flags & UInt32(IFF_LOOPBACK) != 0 { return .loopback }
+        // Newer than the C library's list: ARPHRD_RAWIP.
+        let rawIP: Int32 = 519
         switch Int32(hardwareType) {
         case ARPHRD_ETHER: return .ethernet
         // Tunnels (TUN, WireGuard, IP in IP, GRE), modems and PPP show bare IP packets to a packet socket.
-        case ARPHRD_NONE, 519 /* ARPHRD_RAWIP */, ARPHRD_PPP, ARPHRD_TUNNEL, ARPHRD_TUNNEL6, ARPHRD_SIT: return .layer3
+        case ARPHRD_NONE, rawIP, ARPHRD_PPP, ARPHRD_TUNNEL, ARPHRD_TUNNEL6, ARPHRD_SIT: return .layer3
         default: return .other(hardwareType)
         }
     }

@@ -144,8 +144,17 @@ struct PortFilter {
 
     // MARK: The assembler
 
-    private enum Size: UInt16 { case word = 0x00, half = 0x08, byte = 0x10 }
-    private enum Comparison: UInt16 { case equal = 0x10, above = 0x20, atLeast = 0x30, anyBit = 0x40 }
+    private enum Size: UInt16 {
+        case word = 0x00
+        case half = 0x08
+        case byte = 0x10
+    }
+    private enum Comparison: UInt16 {
+        case equal = 0x10
+        case above = 0x20
+        case atLeast = 0x30
+        case anyBit = 0x40
+    }
 
     private static func ancillary(_ field: Int32) -> UInt32 { UInt32(bitPattern: SKF_AD_OFF + field) }
 

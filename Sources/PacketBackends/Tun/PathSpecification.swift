@@ -44,14 +44,17 @@ public enum PathSpecification: Sendable, Hashable, LosslessStringConvertible {
         let rest = String(text.dropFirst(4))
         if let endpoint = Endpoint(rest) { return endpoint }
         if let address = IPAddress(rest) { return Endpoint(address, 8684) }
-        throw .invalidPath(text, reason: "write udp:ADDRESS or udp:ADDRESS:PORT, an IPv6 address with a port in brackets")
+        throw .invalidPath(
+            text, reason: "write udp:ADDRESS or udp:ADDRESS:PORT, an IPv6 address with a port in brackets")
     }
 
     /// Why the kernel would refuse the name for an interface; nil when it would not.
     static func nameFault(_ name: String) -> String? {
         if name.isEmpty { return "the interface's name is missing" }
         if name.utf8.count > 15 { return "an interface's name has at most 15 bytes" }
-        let isPlain = name.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7f && $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: ":") }
+        let isPlain = name.utf8.allSatisfy {
+            $0 > 0x20 && $0 < 0x7f && $0 != UInt8(ascii: "/") && $0 != UInt8(ascii: ":")
+        }
         // "%d" would make the kernel choose a number.
         guard isPlain, !name.contains("%"), name != ".", name != ".." else {
             return "an interface's name has no spaces, slashes, colons or percent signs"
@@ -130,7 +133,8 @@ public struct TunSpecification: Sendable, Hashable {
         var assignments: [Assignment] = []
         for (address, length) in addresses {
             guard let gateway = Self.gateway(for: address, length, among: gateways) else {
-                throw fault("the subnet of \(address)/\(length) has no other address: name the kernel's end with gateway=")
+                throw fault(
+                    "the subnet of \(address)/\(length) has no other address: name the kernel's end with gateway=")
             }
             if gateway == address { throw fault("\(address) cannot be both the stack's address and the gateway") }
             assignments.append(Assignment(address: address, prefixLength: length, gateway: gateway))

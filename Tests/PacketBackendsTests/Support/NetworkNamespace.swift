@@ -6,7 +6,8 @@ import Synchronization
 enum Privilege {
     static let reason = "needs root, iproute2 and /dev/net/tun"
     static let isThere =
-        geteuid() == 0 && FileManager.default.isWritableFile(atPath: "/dev/net/tun") && findProgram("ip") != nil && canMakeNamespaces
+        geteuid() == 0 && FileManager.default.isWritableFile(atPath: "/dev/net/tun") && findProgram("ip") != nil
+        && canMakeNamespaces
 
     private static let canMakeNamespaces: Bool = {
         let name = "be-\(getpid())-probe"
@@ -19,7 +20,9 @@ enum Privilege {
 struct CommandFailure: Error { var text: String }
 
 func findProgram(_ name: String) -> String? {
-    ["/usr/sbin", "/sbin", "/usr/bin", "/bin"].map { "\($0)/\(name)" }.first { FileManager.default.isExecutableFile(atPath: $0) }
+    ["/usr/sbin", "/sbin", "/usr/bin", "/bin"].map { "\($0)/\(name)" }.first {
+        FileManager.default.isExecutableFile(atPath: $0)
+    }
 }
 
 /// Runs a command to its end and returns its output.
@@ -55,7 +58,18 @@ final class NetworkNamespace {
     init() throws {
         name = "be-\(getpid())-\(Self.serial.wrappingAdd(1, ordering: .relaxed).newValue)"
         try PacketBackendsTests.run("ip", "netns", "add", name)
+        // The kernel asks for IPv6 neighbours only from an address that duplicate address detection has passed, which
+        // takes seconds; nobody else is here.
+        for scope in ["all", "default"] {
+            try PacketBackendsTests.run(
+                "ip", "netns", "exec", name, "sysctl", "-qw", "net.ipv6.conf.\(scope).accept_dad=0")
+        }
         try ip("link", "set", "lo", "up")
+    }
+
+    /// Waits until every IPv6 address is ready for use: the kernel sets them up a little after the command returns.
+    func awaitAddresses() throws {
+        for _ in 0..<100 where try !ip("-6", "address", "show", "tentative").isEmpty { usleep(20_000) }
     }
 
     deinit { _ = try? PacketBackendsTests.run("ip", "netns", "delete", name) }
@@ -75,7 +89,8 @@ final class NetworkNamespace {
 
     /// Starts a Python program inside.
     func python(_ program: String) throws -> BackgroundProgram {
-        try BackgroundProgram(["ip", "netns", "exec", name, "python3", "-u", "-c", program])
+        // Bounded, so that a test that fails does not wait for it for ever.
+        try BackgroundProgram(["timeout", "20", "ip", "netns", "exec", name, "python3", "-u", "-c", program])
     }
 
     /// The value of one of the kernel's counters inside.
@@ -126,6 +141,8 @@ struct LinkedNamespaces {
             try namespace.ip("-6", "address", "add", "fd77::\(host)/64", "dev", device, "nodad")
             try namespace.ip("link", "set", device, "up")
         }
+        try left.awaitAddresses()
+        try right.awaitAddresses()
     }
 }
 

@@ -2,11 +2,14 @@ import DequeModule
 import TransportPolicies
 import TransportValues
 
-@testable import TCPSubflow
-
 extension Subflow {
-    /// What must hold after every call; nil, or what does not.
-    func brokenInvariant() -> String? {
+    /// The largest right edge ever advertised; for tests.
+    package var receiveEdge: Int64 { receiving.edge }
+    /// The largest right edge that the connection asked for; for tests.
+    package var askedReceiveEdge: Int64 { receiving.askedEdge }
+
+    /// What must hold after every call; nil, or what does not. For tests: it walks the whole queue.
+    package func brokenInvariant() -> String? {
         if let fault = brokenQueue() { return fault }
         if inFlight < 0 { return "inFlight \(inFlight)" }
         if congestionWindow < 1 { return "congestion window \(congestionWindow)" }
