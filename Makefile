@@ -4,10 +4,8 @@
 SWIFT ?= swift
 BUILD := .build/release
 TOOL := $(BUILD)/mptcp
-# Tests run optimised (hundreds of simulator seeds) and may look inside modules (@testable): other compiler flags than
-# the product's, so a build folder of their own, and neither build undoes the other.
-TESTING := -c release --scratch-path .build-test -Xswiftc -enable-testing
-TEST := MPTCP_TOOL=$(CURDIR)/.build-test/release/mptcp $(SWIFT) test $(TESTING) --skip-build --disable-xctest
+# Kernel tests create namespaces and measure shares of bytes: they run after the others, alone.
+TEST := $(SWIFT) test -c release --skip-build --disable-xctest --disable-testable-imports
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test unit kernel-tests release bench bench-peer fmt fmt-check fuzz tools tests-built clean
@@ -33,7 +31,7 @@ tools:
 	@bash Scripts/install-test-tools
 
 tests-built:
-	$(SWIFT) build $(TESTING) --build-tests
+	$(SWIFT) build -c release --build-tests
 
 unit: tests-built
 	$(TEST) --skip '^KernelTests\.'
@@ -41,7 +39,6 @@ unit: tests-built
 kernel-tests: tests-built
 	$(TEST) --filter '^KernelTests\.' --no-parallel
 
-# Kernel tests make namespaces and measure shares of bytes: they run after the others, alone.
 test: tools tests-built
 	$(TEST) --skip '^KernelTests\.'
 	$(TEST) --filter '^KernelTests\.' --no-parallel
@@ -65,4 +62,4 @@ fmt-check:
 	$(SWIFT) format lint --parallel --recursive Package.swift Sources Tests
 
 clean:
-	rm -rf .build .build-test
+	rm -rf .build

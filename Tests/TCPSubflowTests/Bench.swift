@@ -2,7 +2,7 @@ import TransportPolicies
 import TransportValues
 import WireFormats
 
-@testable import TCPSubflow
+import TCPSubflow
 
 /// A subflow under test beside a scripted peer: segments go in as values that were parsed from bytes, and what comes
 /// out is read back from bytes.

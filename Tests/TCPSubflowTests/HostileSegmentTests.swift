@@ -3,7 +3,7 @@ import TransportPolicies
 import TransportValues
 import WireFormats
 
-@testable import TCPSubflow
+import TCPSubflow
 
 @Suite struct HostileSegmentTests {
     /// A segment whose numbers lie anywhere, more often near what the subflow knows.

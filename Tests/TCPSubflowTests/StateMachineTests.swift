@@ -3,7 +3,7 @@ import TransportPolicies
 import TransportValues
 import WireFormats
 
-@testable import TCPSubflow
+import TCPSubflow
 
 extension Bench {
     /// A bench whose subflow is in `phase`, with nothing due. Both sides sent `data` bytes where they could.

@@ -3,7 +3,7 @@ import TransportPolicies
 import TransportValues
 import WireFormats
 
-@testable import TCPSubflow
+import TCPSubflow
 
 @Suite struct TimerTests {
     @Test func aClosedWindowIsProbedWithBackOffForEver() throws {

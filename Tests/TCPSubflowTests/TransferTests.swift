@@ -2,7 +2,7 @@ import Testing
 import TransportPolicies
 import TransportValues
 
-@testable import TCPSubflow
+import TCPSubflow
 
 @Suite struct TransferTests {
     private func settings(_ seed: UInt64) -> SubflowConfiguration {

@@ -2,7 +2,7 @@ import TransportPolicies
 import TransportValues
 import WireFormats
 
-@testable import TCPSubflow
+import TCPSubflow
 
 /// What a link does to packets.
 struct LinkConditions {
