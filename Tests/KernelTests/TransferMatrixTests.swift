@@ -4,7 +4,7 @@ import Testing
 /// A file each way between our stack and the kernel, over two equal links, in every combination.
 @Suite(.serialized, .enabled(if: LabEnvironment.isAvailable, "\(LabEnvironment.unavailable ?? "")"))
 struct TransferMatrixTests {
-    static let bytes = LabEnvironment.isFull ? 100_000_000 : 16_000_000
+    static let bytes = LabEnvironment.isFull ? 100_000_000 : 40_000_000
     static let links: [LinkKind] = [.veth(megabits: 200), .veth(megabits: 200)]
 
     @Test(.timeLimit(.minutes(3)), arguments: TransferCase.all)
@@ -53,6 +53,8 @@ struct TransferMatrixTests {
         if let minimumShare {
             let share = outcome.report.smallestShare()
             #expect(share >= minimumShare, "shares by path: \(outcome.report.bytesByPath)")
+            // A short transfer's second subflow may be over before the kernel is asked.
+            if let peer = outcome.peer { #expect((peer.kernel?.subflowsTotal ?? 0) >= 2) }
         }
         if let peer = outcome.peer {
             expectKernelAgrees(peer, try KernelCounters(lab.far).since(before), cell)
@@ -62,7 +64,6 @@ struct TransferMatrixTests {
     private func expectKernelAgrees(_ peer: PeerResult, _ moved: KernelCounters, _ cell: TransferCase) {
         #expect(peer.multipath == true)
         #expect(peer.kernel?.checksum == cell.checksum)
-        #expect((peer.kernel?.subflowsTotal ?? 0) >= 2)
         switch cell.role {
         case .client: #expect(moved["MPJoinAckRx"] >= 1 && moved["MPJoinAckRx"] == moved["MPJoinSynRx"])
         case .listener: #expect(moved["MPJoinSynAckRx"] >= 1 && moved["MPJoinSynAckRx"] == moved["MPJoinSynTx"])

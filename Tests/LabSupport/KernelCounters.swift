@@ -40,7 +40,7 @@ public struct KernelCounters: Sendable {
         "DSSNotMatching", "DSSCorruptionFallback", "DSSCorruptionReset", "InfiniteMapTx", "InfiniteMapRx",
         "DSSNoMatchTCP", "DataCsumErr", "NoDSSInWindow", "AddAddrTxDrop", "EchoAddTxDrop", "AddAddrDrop",
         "MismatchPortSynRx", "MismatchPortAckRx", "RmAddrDrop", "RmAddrTxDrop", "MPFailTx", "MPFailRx",
-        "MPFastcloseTx", "MPFastcloseRx", "MPRstTx", "MPRstRx", "RcvWndConflict", "Blackhole",
+        "MPFastcloseTx", "MPFastcloseRx", "MPRstTx", "MPRstRx", "Blackhole",
         "MPCapableDataFallback", "MD5SigFallback", "DssFallback", "SimultConnectFallback", "FallbackFailed",
     ].map { "MPTcpExt" + $0 }
 }

@@ -35,7 +35,7 @@ public enum LabEnvironment {
         }
     }
 
-    /// MPTCP_LAB_FULL=1: 100 MB each way instead of 16.
+    /// MPTCP_LAB_FULL=1: 100 MB each way instead of 40.
     public static let isFull = ProcessInfo.processInfo.environment["MPTCP_LAB_FULL"] == "1"
 
     /// The package's folder.
