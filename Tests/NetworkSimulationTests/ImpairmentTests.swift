@@ -31,6 +31,16 @@ import TransportValues
         #expect(lost > 25)
     }
 
+    /// Mappings of 64 KB, verified as a whole, of which single segments get lost: whole mappings too, and then those
+    /// behind them must be held meanwhile.
+    @Test(arguments: 0..<20)
+    func superPacketsWithChecksumsAndLoss(seed: UInt64) {
+        var scenario = TwoPathScenario(
+            seed: seed, paths: [path(loss: 0.02), path(loss: 0.02)], bytes: 1_000_000, exchange: .both, checksum: true)
+        scenario.offload = true
+        #expect(scenario.run().problems == [])
+    }
+
     @Test(arguments: 0..<10)
     func heavyLoss(seed: UInt64) {
         let outcome = TwoPathScenario(seed: seed, paths: [path(loss: 0.1), path(loss: 0.1)], bytes: 200_000).run()
