@@ -107,7 +107,7 @@ extension Connection {
             return nil
         }
         // Offsets that hostile numbers could make overflow are outside any window.
-        guard abs(dataOffset &- receive.next) < 1 << 31, dataOffset >= 0 else {
+        guard (dataOffset &- receive.next).magnitude < 1 << 31, dataOffset >= 0 else {
             counters.count(.NoDSSInWindow)
             return nil
         }
