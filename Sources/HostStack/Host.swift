@@ -89,6 +89,11 @@ public struct Host: ~Copyable {
         routes.addRoute(destination, prefixLength: prefixLength, interface: interface)
     }
 
+    /// The host's addresses on all interfaces but one.
+    public func addresses(except interface: InterfaceID) -> [IPAddress] {
+        routes.locals.filter { $0.interface != interface }.map(\.address)
+    }
+
     public func interfaceName(_ interface: InterfaceID) -> String? { routes.interface(interface)?.name }
 
     private mutating func withdraw(_ address: IPAddress, _ interface: InterfaceID?, now: MonotonicInstant) {

@@ -63,7 +63,7 @@ public struct Connection: ~Copyable {
         self.keys = keys
         self.random = random
         useChecksum = configuration.requestChecksum
-        send = SendStream(limit: configuration.sendBuffer)
+        send = SendStream(limit: configuration.sendBuffer, unsentLimit: configuration.unsentBuffer)
         receive = ReceiveStream(
             initial: configuration.initialReceiveWindow, maximum: configuration.receiveBuffer)
         scheduler = PacketScheduler(configuration.scheduler)
@@ -140,11 +140,11 @@ public struct Connection: ~Copyable {
         }
     }
 
-    /// The longest smoothed round trip of the subflows in use; 1 ms at least.
+    /// The longest smoothed round trip of the subflows in use, as sender or as receiver; 1 ms at least.
     var longestRoundTrip: TimeSpan {
         var longest = TimeSpan.milliseconds(1)
         for index in contexts.indices where contexts[index].isReady {
-            longest = max(longest, contexts[index].tcp.roundTrip.smoothed)
+            longest = max(longest, contexts[index].tcp.roundTrip.smoothed, contexts[index].tcp.receiverRoundTrip)
         }
         return longest
     }
@@ -188,8 +188,8 @@ public struct Connection: ~Copyable {
 
     mutating func noteWritable() {
         guard writableWanted, send.room > 0 else { return }
-        // Woken for a quarter of the buffer, not for every acknowledged segment.
-        guard send.room >= min(send.limit / 4, 256 << 10) else { return }
+        // Woken for a good part of the buffer, not for every acknowledged segment.
+        guard send.room >= min(send.limit / 4, send.unsentLimit / 2) else { return }
         writableWanted = false
         events.insert(.writable)
     }

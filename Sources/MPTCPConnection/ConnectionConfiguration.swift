@@ -16,6 +16,9 @@ public struct ConnectionConfiguration: Sendable {
     public var requestChecksum = false
     /// The most bytes that wait in the send buffer, acknowledged by nobody yet.
     public var sendBuffer = 4 << 20
+    /// The most bytes of them that were never sent: ``Connection/write(_:now:)`` takes no more, however wide the send
+    /// buffer is (as Linux's TCP_NOTSENT_LOWAT).
+    public var unsentBuffer = 512 << 10
     /// The most bytes that the receive window opens to; it begins at ``initialReceiveWindow`` and grows by use.
     public var receiveBuffer = 6 << 20
     public var initialReceiveWindow = 256 << 10

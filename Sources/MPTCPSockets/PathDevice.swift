@@ -102,6 +102,11 @@ struct PathDevice: ~Copyable {
     }
 
     mutating func openPort(_ local: Endpoint) throws(BackendError) { try system?.openPort(local) }
+
+    /// The stack's addresses on its other paths, which may be reached over this one too.
+    mutating func setOtherAddresses(_ addresses: [IPAddress]) throws(BackendError) {
+        try system?.setOtherAddresses(addresses)
+    }
 }
 
 extension InterfaceAddress {

@@ -51,6 +51,19 @@ struct StackEngine: ~Copyable {
         paths.append(LoopPath(name: name, interface: interface, device: device))
     }
 
+    /// Lets each path take packets to the addresses of all others.
+    mutating func shareAddresses(now: MonotonicInstant) {
+        for index in 0..<paths.count where paths[index].failure == nil {
+            let others = host.addresses(except: paths[index].interface)
+            do throws(BackendError) {
+                try paths[index].device.setOtherAddresses(others)
+            } catch {
+                paths[index].fail(error)
+                host.removeInterface(paths[index].interface, now: now)
+            }
+        }
+    }
+
     /// Has the poller watch a path for writing, or no longer.
     mutating func watch(_ index: Int, writing: Bool, poller: LoopPoller) {
         paths[index].isWatchedForWriting = writing
@@ -76,6 +89,7 @@ struct StackEngine: ~Copyable {
             Self.input(&paths[index], &host, &addressChanges, now)
             if paths[index].failure != nil { host.removeInterface(paths[index].interface, now: now) }
         }
+        if !addressChanges.isEmpty { shareAddresses(now: now) }
     }
 
     private static func input(

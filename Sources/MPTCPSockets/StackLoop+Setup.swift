@@ -52,6 +52,7 @@ extension StackLoop {
             let name = path.name
             engine.add(path.takeDevice(), name: name)
         }
+        engine.shareAddresses(now: .zero)
     }
 }
 

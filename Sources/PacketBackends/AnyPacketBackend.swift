@@ -103,6 +103,11 @@ public struct AnyPacketBackend: PacketBackend, ~Copyable {
     /// See ``PacketSocketBackend/closePort(_:)``.
     public mutating func closePort(_ local: Endpoint) throws(BackendError) { try shared?.closePort(local) }
 
+    /// See ``PacketSocketBackend/setOtherAddresses(_:)``; nothing to do for a TUN.
+    public mutating func setOtherAddresses(_ addresses: [IPAddress]) throws(BackendError) {
+        try shared?.setOtherAddresses(addresses)
+    }
+
     // MARK: PacketBackend
 
     public let descriptor: Int32

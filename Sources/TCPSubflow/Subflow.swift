@@ -22,6 +22,9 @@ public struct Subflow: ~Copyable {
     public var sharesWindow = false
     public internal(set) var statistics = SubflowStatistics()
     public internal(set) var roundTrip = RoundTripEstimator()
+    /// Smoothed time from an acknowledgement of ours to the data that it set off; zero before the first sample, and
+    /// without timestamps.
+    public internal(set) var receiverRoundTrip = TimeSpan.zero
     /// When something was last sent or accepted.
     public internal(set) var lastActivity: MonotonicInstant
     /// When a segment was last accepted.

@@ -73,10 +73,8 @@ public struct ByteRing: ~Copyable, @unchecked Sendable {
         let position = Int(truncatingIfNeeded: offset) & (capacity - 1)
         let first = min(count, capacity - position)
         unsafe bytes.withUnsafeBytes { source in
-            unsafe (base + position).copyMemory(from: source.baseAddress!, byteCount: first)
-            if first < count {
-                unsafe base.copyMemory(from: source.baseAddress! + first, byteCount: count - first)
-            }
+            unsafe copyBytes(from: source.baseAddress!, to: base + position, count: first)
+            if first < count { unsafe copyBytes(from: source.baseAddress! + first, to: base, count: count - first) }
         }
     }
 
@@ -115,8 +113,8 @@ public struct ByteRing: ~Copyable, @unchecked Sendable {
         let first = min(count, capacity - from)
         unsafe target.withUnsafeMutableBytes { buffer in
             let out = unsafe buffer.baseAddress! + position
-            unsafe out.copyMemory(from: base + from, byteCount: first)
-            if first < count { unsafe (out + first).copyMemory(from: base, byteCount: count - first) }
+            unsafe copyBytes(from: base + from, to: out, count: first)
+            if first < count { unsafe copyBytes(from: base, to: out + first, count: count - first) }
         }
     }
 }

@@ -17,14 +17,18 @@ struct SendStream: ~Copyable {
     /// Data that goes out once more, on another subflow.
     var reinjections = IntervalSet()
     let limit: Int
+    /// The most bytes that wait without having been sent once: what lies longer has left the cache when its turn comes,
+    /// and only delays what the application says next.
+    let unsentLimit: Int
 
-    init(limit: Int) {
+    init(limit: Int, unsentLimit: Int) {
         self.limit = max(limit, 4096)
+        self.unsentLimit = min(max(unsentLimit, 4096), self.limit)
     }
 
     /// Bytes that ``write(_:)`` would take.
     var room: Int {
-        finish == .open ? max(0, limit - Int(end - acknowledged)) : 0
+        finish == .open ? max(0, min(limit - Int(end - acknowledged), unsentLimit - Int(end - next))) : 0
     }
 
     var hasUnsent: Bool { next < end }

@@ -136,6 +136,7 @@ extension Connection {
             send.reinjections.remove(work.start..<end)
         } else {
             send.sent(through: end)
+            noteWritable()
         }
         if carriesFin { startDataFin(now: now) }
         armDataTimer(now: now)
@@ -196,9 +197,11 @@ extension Connection {
             if configuration.nagle, send.finish == .open, !work.isReinjection, send.next > send.acknowledged { return 0 }
             return length
         }
-        //= RFC 9293 §3.8.6.2.1 sender's silly-window avoidance: a part of a segment waits unless it is half the window
-        if contexts[index].tcp.inFlight == 0 || length >= send.largestWindow / 2 { return length }
-        return 0
+        //= RFC 9293 §3.8.6.2.1 sender's silly-window avoidance: a part of a segment waits unless it is half the window,
+        // or nothing is on its way that would open the window further: on any subflow where the shared window limits,
+        // or on this one
+        let isAlone = length == work.available ? send.next == send.acknowledged : contexts[index].tcp.inFlight == 0
+        return isAlone || length >= send.largestWindow / 2 ? length : 0
     }
 
     /// A whole number of segments, but for a tail that empties the buffer and may go now.

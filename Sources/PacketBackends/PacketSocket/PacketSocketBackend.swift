@@ -19,6 +19,7 @@ public struct PacketSocketBackend: PacketBackend, ~Copyable {
     /// What the kernel's filter lets through now; may be more than `ports`.
     private var filtered: [ClosedRange<UInt16>] = []
     private var closedSinceFilter = 0
+    private var otherAddresses: [IPAddress] = []
     private let linkHeaderLength: Int
     public private(set) var counters = BackendCounters()
 
@@ -85,8 +86,18 @@ public struct PacketSocketBackend: PacketBackend, ~Copyable {
         try updateFilter()
     }
 
+    /// The stack's addresses on its other interfaces. Packets to them that arrive here are the stack's as well, as a
+    /// kernel takes them (the weak host model, RFC 1122 §3.3.4.2): a peer may join any address over any path.
+    public mutating func setOtherAddresses(_ addresses: [IPAddress]) throws(BackendError) {
+        if addresses == otherAddresses { return }
+        otherAddresses = addresses
+        try updateFilter()
+    }
+
     private mutating func updateFilter() throws(BackendError) {
-        let addresses = control.interface.addresses.map(\.address)
+        let own = control.interface.addresses.map(\.address)
+        // A filter has at most 4,096 instructions (BPF_MAXINSNS); an IPv6 address takes nine.
+        let addresses = own + otherAddresses.filter { !own.contains($0) }.prefix(64)
         var limit = PortFilter.maximumRanges
         while true {
             let ranges = PortFilter.merged(ports.ranges, limit: limit)

@@ -171,6 +171,7 @@ extension Subflow {
                 outcome.payload = lower..<upper
                 outcome.payloadSkip = Int(lower &- start)
                 noteArrival(lower..<upper, from: start, now)
+                sampleReceiverRoundTrip(segment, now)
             } else {
                 // Special allowance for the window of zero, or bytes behind the FIN: nothing of it can be kept.
                 acknowledgeUnacceptable(hasPayload: true, now)

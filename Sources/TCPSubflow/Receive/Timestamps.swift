@@ -13,6 +13,8 @@ struct TimestampState: BitwiseCopyable {
     var recentAt = MonotonicInstant.zero
     /// Last.ACK.sent.
     var lastAcknowledgementSent: Int64 = 0
+    /// The echo that gave the last sample of ``Subflow/receiverRoundTrip``: each is used once.
+    var sampledEcho: UInt32?
 
     init(offset: UInt32) { self.offset = offset }
 
@@ -34,6 +36,22 @@ extension Subflow {
         guard Int32(bitPattern: stamp.value &- timestamps.recent) < 0 else { return false }
         //= RFC 7323 §5.5: a TS.Recent older than 24 days is invalid
         return now - timestamps.recentAt <= .seconds(24 * 86_400 as Int64)
+    }
+
+    /// A receiver of bulk data sends nothing that is timed; the echo in the data that its acknowledgements set off tells
+    /// it the round trip, queues included (RFC 7323 §4.1), which its window must cover. Only whole segments: behind a
+    /// short one the application was slow, not the path.
+    mutating func sampleReceiverRoundTrip(_ segment: TCPSegment, _ now: MonotonicInstant) {
+        guard timestamps.enabled, let stamp = segment.options.timestamps, stamp.echo != timestamps.sampledEcho,
+            segment.payloadLength >= acknowledging.segmentEstimate
+        else { return }
+        let ticks = Int32(bitPattern: timestamps.clock(now) &- stamp.echo)
+        guard ticks >= 0, ticks < 10_000 else { return }
+        timestamps.sampledEcho = stamp.echo
+        let sample = TimeSpan.milliseconds(Int64(max(ticks, 1)))
+        receiverRoundTrip =
+            receiverRoundTrip == .zero
+            ? sample : TimeSpan(nanoseconds: (receiverRoundTrip.nanoseconds * 7 + sample.nanoseconds) / 8)
     }
 
     /// R2 and R3 of RFC 7323 §5.3.
