@@ -87,6 +87,9 @@ extension Host {
         }
         //= RFC 9293 §3.10.7.2 a listener bounds what waits: the peer tries again
         let listener = listeners[index]
+        if Connection.ignores(syn: segment, listener.configuration.multipath) {
+            return counters.count(.synDroppedExtensibility)
+        }
         guard listener.queue.count < listener.backlog, listener.halfOpen < max(listener.backlog, 16) * 4 else {
             return counters.count(.synDroppedBacklog)
         }

@@ -11,8 +11,10 @@ extension Host {
     mutating func freshKey() -> UInt64 {
         while true {
             let key = random.next()
+            // Which version it will be is not known yet.
             let token = KeyMaterial.token(of: key, version: .one)
-            if key != 0, token != 0, tokens[token] == nil { return key }
+            let tokenZero = KeyMaterial.token(of: key, version: .zero)
+            if key != 0, token != 0, tokenZero != 0, tokens[token] == nil, tokens[tokenZero] == nil { return key }
             counters.count(.MPFallbackTokenInit)
         }
     }
@@ -129,6 +131,9 @@ extension Host {
             {
                 tokens[token] = nil
             }
+        }
+        if happened.contains(.connected), let lesson = slots[index].openingLesson {
+            peers.learn(lesson.lesson, peer: lesson.peer, on: lesson.interface, now: now)
         }
         if happened.contains(.accepted) { enqueueAccepted(id) }
         if happened.contains(.closed) { leaveHalfOpen(index) }

@@ -19,7 +19,8 @@ extension Host {
         let settings = settings ?? configuration.connection
         let setup = setup(tuple, source, now: now)
         let connection = Connection.initiate(
-            settings, key: freshKey(), setup: setup, random: random.fork(), now: now, counters: &counters)
+            settings, key: freshKey(), setup: setup, random: random.fork(),
+            version: peers.version(for: remote.address, on: source.interface, now: now), now: now, counters: &counters)
         return install(connection, slot, tuple, now: now)
     }
 

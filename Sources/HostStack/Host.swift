@@ -16,6 +16,7 @@ public struct Host: ~Copyable {
     var freeSlots: [Int32] = []
     var flows: FlowTable
     var tokens: [UInt32: Int32] = [:]
+    var peers = PeerMemory()
     var listeners: [Listener] = []
     var listenerIndex: [Endpoint: Int32] = [:]
     var ready = UniqueDeque<Int32>()
@@ -60,6 +61,7 @@ public struct Host: ~Copyable {
     public mutating func removeInterface(_ interface: InterfaceID, now: MonotonicInstant) {
         let gone = routes.locals.filter { $0.interface == interface }
         routes.removeInterface(interface)
+        peers.removeAll(on: interface)
         for address in gone { withdraw(address.address, interface, now: now) }
     }
 
@@ -102,6 +104,12 @@ public struct Host: ~Copyable {
             follow(Int32(index), now: now)
         }
     }
+
+    /// What earlier connections taught about peers: which begin with version 0, to which Multipath TCP does not get through.
+    public var rememberedPeers: [PeerRecord] { peers.all }
+
+    /// Forgets it all, as after a change of network.
+    public mutating func forgetPeers() { peers.removeAll() }
 
     /// Ports for connections and joins from now on; see ``HostConfiguration/ephemeralPorts``.
     public mutating func setEphemeralPorts(_ ports: [UInt16]?) { configuration.ephemeralPorts = ports }
@@ -156,6 +164,17 @@ struct ConnectionSlot: ~Copyable {
         switch connection {
         case .some(let connection): connection.initialTuple
         case .none: nil
+        }
+    }
+
+    var openingLesson: (lesson: OpeningLesson, peer: IPAddress, interface: InterfaceID)? {
+        switch connection {
+        case .some(let connection):
+            guard connection.configuration.multipath == .automatic, let lesson = connection.openingLesson,
+                let interface = connection.initialInterface
+            else { return nil }
+            return (lesson, connection.initialTuple.remote.address, interface)
+        case .none: return nil
         }
     }
 

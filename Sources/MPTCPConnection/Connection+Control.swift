@@ -29,11 +29,9 @@ extension Connection {
             receiveRemoveAddress(removal, now: now, counters: &counters)
         case .priority(let priority):
             counters.count(.MPPrioRx)
-            //= RFC 8684 §3.3.8 MP_PRIO changes the backup flag of the subflow it comes on
-            guard priority.addressID == nil else { return counters.count(.optionWrongVersion) }
-            contexts[index].peerWantsBackup = priority.backup
+            receivePriority(index, priority, counters: &counters)
         case .fail(let failure):
-            receiveFail(index, failure, counters: &counters)
+            receiveFail(index, failure, now: now, counters: &counters)
         case .fastClose(let close):
             receiveFastClose(close, counters: &counters)
         case .reset:
@@ -44,14 +42,17 @@ extension Connection {
         }
     }
 
-    //= RFC 8684 §3.7 MP_FAIL on the only subflow: an infinite mapping answers it and TCP goes on
-    private mutating func receiveFail(_ index: Int, _ failure: MPFail, counters: inout StackCounters) {
-        counters.count(.MPFailRx)
-        guard liveSubflows == 1, !contexts[index].isJoin else {
-            return resetSubflow(index, reason: MPTCPReset.middleboxInterference, why: "the peer sent MP_FAIL")
+    //= RFC 8684 §3.3.8 MP_PRIO changes the backup flag of the subflow it comes on; RFC 6824 §3.3.8: or of those of an
+    // address ID of the sender's
+    private mutating func receivePriority(_ index: Int, _ priority: MPPriority, counters: inout StackCounters) {
+        guard let id = priority.addressID else {
+            contexts[index].peerWantsBackup = priority.backup
+            return
         }
-        counters.count(.FallbackFailed)
-        resetSubflow(index, reason: MPTCPReset.middleboxInterference, why: "the peer sent MP_FAIL on the only subflow")
+        guard keys.version == .zero else { return counters.count(.optionWrongVersion) }
+        for other in contexts.indices where !contexts[other].isClosed && remoteID(of: other) == id {
+            contexts[other].peerWantsBackup = priority.backup
+        }
     }
 
     //= RFC 8684 §3.5 MP_FASTCLOSE with our key ends the connection; a RST goes out on every subflow

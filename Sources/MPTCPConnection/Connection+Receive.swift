@@ -89,11 +89,21 @@ extension Connection {
     private mutating func receivePlain(
         _ index: Int, _ segment: TCPSegment, _ outcome: SegmentOutcome, packet: RawSpan, now: MonotonicInstant
     ) {
-        if outcome.newlyAcknowledged > 0 || outcome.change != .none || segment.flags.contains(.ack) {
-            let acknowledged = min(contexts[index].tcp.sendUnacknowledged + fallbackSendShift, send.end)
-            if send.acknowledge(upTo: acknowledged) > 0 { noteDataProgress(now: now) }
-            send.widen(to: contexts[index].tcp.peerWindowEdge + fallbackSendShift, window: outcome.window)
+        if case .fail? = segment.options.multipath.other, infinite != nil {
+            infinite?.isAsked = true
+            contexts[index].tcp.requestAcknowledgement()
         }
+        if outcome.newlyAcknowledged > 0 || outcome.change != .none || segment.flags.contains(.ack) {
+            takePlainAcknowledgment(index, outcome, now: now)
+        }
+        placePlain(index, segment, outcome, packet: packet, now: now)
+    }
+
+    /// Payload and FIN of a segment on a subflow whose stream is the connection's.
+    mutating func placePlain(
+        _ index: Int, _ segment: TCPSegment, _ outcome: SegmentOutcome, packet: RawSpan, now: MonotonicInstant
+    ) {
+        guard !contexts[index].isClosed || outcome.peerFinished else { return }
         var finished = outcome.peerFinished
         if let range = outcome.payload {
             let start = segment.payloadOffset + outcome.payloadSkip
@@ -109,7 +119,7 @@ extension Connection {
         if finished { receivePlainFin(index) }
     }
 
-    private mutating func receivePlainFin(_ index: Int) {
+    mutating func receivePlainFin(_ index: Int) {
         // The subflow's FIN is consumed: everything before it has been placed.
         _ = receive.noteFin(at: receive.next)
         _ = receive.consumeFin()

@@ -2,7 +2,7 @@ import BasicContainers
 import TCPSubflow
 import TransportPolicies
 public import TransportValues
-import WireFormats
+public import WireFormats
 
 /// One Multipath TCP connection: the data level above its subflows (RFC 8684), sans-I/O.
 ///
@@ -29,6 +29,22 @@ public struct Connection: ~Copyable {
     /// Shift from subflow to data offsets once fallen back, for each direction.
     var fallbackSendShift: Int64 = 0
     var fallbackReceiveShift: Int64 = 0
+    /// Our direction has reverted to TCP, the peer's may be on the way there.
+    var sendReverted = false
+    var receiveReversion = ReceiveReversion.none
+    var reversionReason: FallbackReason?
+    var infinite: InfiniteMapping?
+    var failNotice: FailureNotice?
+    var failTimer = MonotonicInstant.distantFuture
+    var failTries = 0
+    /// Checksums were in use when the connection was Multipath TCP.
+    var hadChecksum = false
+    /// Version 0's third ACK, with both keys, goes out before any data (RFC 6824 §3.1).
+    var thirdAckDue = false
+    /// Where an ACK with MP_FASTCLOSE goes out before the RST (version 0).
+    var fastCloseSubflow: Int?
+    /// The version that a SYN/ACK named instead of ours.
+    var answeredVersion: UInt8?
     var usesLongDataAck = false
     var peerHasOurKey = false
 
@@ -85,6 +101,18 @@ public struct Connection: ~Copyable {
     /// The first subflow's addresses.
     public var initialTuple: FourTuple { initialTupleStored }
     var initialTupleStored = FourTuple(local: Endpoint(.anyIPv4, 0), remote: Endpoint(.anyIPv4, 0))
+
+    /// Why the connection is TCP although Multipath TCP was to be used; nil while it is, or was not to be.
+    public var fallbackReason: FallbackReason? {
+        if case .fallenBack(let reason) = state { return reason }
+        return reversionReason
+    }
+
+    /// The version that was offered or is spoken.
+    public var version: MultipathVersion { keys.version }
+
+    /// Whether the SYN/ACK told that the peer speaks version 0.
+    public var peerAnsweredVersionZero: Bool { answeredVersion == 0 }
 
     public var closeReason: ConnectionCloseReason? {
         if case .closed(let reason) = phase { return reason }

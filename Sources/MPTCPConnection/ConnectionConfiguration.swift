@@ -1,19 +1,43 @@
 public import TransportPolicies
 public import TransportValues
+public import WireFormats
 
 /// Whether and how a connection offers Multipath TCP.
 public enum MultipathMode: Sendable, Equatable {
     /// Plain TCP, no option of kind 30 ever.
     case off
-    /// Multipath TCP version 1 (RFC 8684).
+    /// Multipath TCP version 1 (RFC 8684) alone.
     case version1
+    /// Multipath TCP version 0 (RFC 6824) alone.
+    case version0
+    /// Both: a listener answers in the version that the peer begins with; a connection begins with version 1, and with
+    /// version 0 where the peer is known to speak only that (RFC 8684 §3.1).
+    case automatic
+
+    /// Whether a SYN of this version is answered in it.
+    public func serves(_ version: MultipathVersion) -> Bool {
+        switch self {
+        case .off: false
+        case .version1: version == .one
+        case .version0: version == .zero
+        case .automatic: true
+        }
+    }
 }
 
 /// Settings of one connection; a listener's connections take the listener's.
 public struct ConnectionConfiguration: Sendable {
-    public var multipath: MultipathMode = .version1
+    public var multipath: MultipathMode = .automatic
     /// Ask for DSS checksums (the A flag of MP_CAPABLE); they are used when either side asks.
     public var requestChecksum = false
+    /// Ask for them in version 0 whatever ``requestChecksum`` says, as its specification expects (RFC 6824 §3.1).
+    public var checksumInVersion0 = true
+    /// Join addresses that a version 0 peer announces although nothing proves that they are its own (its ADD_ADDR has no
+    /// HMAC; RFC 7430 §2): off, only further ports of addresses already in use are taken.
+    public var acceptUnprovenAddresses = false
+    /// What a failed checksum on the only subflow does. false: as RFC 8684 §3.7 says, the connection goes on as TCP, which
+    /// hands up what the path makes of the data; true: the connection ends.
+    public var refusesDamage = false
     /// The most bytes that wait in the send buffer, acknowledged by nobody yet.
     public var sendBuffer = 4 << 20
     /// The most bytes of them that were never sent: ``Connection/write(_:now:)`` takes no more, however wide the send
@@ -56,11 +80,14 @@ public enum FallbackReason: String, Sendable {
     case versionMismatch = "the peer speaks another version"
     case unsupportedCrypto = "the peer offers no HMAC that both speak"
     case extensibilityFlag = "MP_CAPABLE had the B flag set"
+    case remembered = "Multipath TCP is known not to get through to this peer"
     case reflectedKey = "the peer echoed our own key"
     case simultaneousOpen = "both ends opened at once"
     case ackWithoutDataAck = "data was acknowledged without a DATA_ACK"
     case dataWithoutMapping = "data came without a mapping"
     case infiniteMapping = "the peer sent an infinite mapping"
+    case checksumFailed = "a DSS checksum failed on the only subflow: something on the path changes the data"
+    case peerSentFail = "the peer sent MP_FAIL: something on the path changes the data"
 }
 
 /// How a connection ended.

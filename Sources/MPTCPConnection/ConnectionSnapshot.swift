@@ -2,6 +2,7 @@ import BasicContainers
 import TCPSubflow
 import TransportPolicies
 public import TransportValues
+import WireFormats
 
 /// What one subflow is and did; closed ones stay listed.
 public struct SubflowSnapshot: Sendable {
@@ -27,7 +28,7 @@ public struct ConnectionSnapshot: Sendable {
     public var local: Endpoint
     public var remote: Endpoint
     public var isMultipath: Bool
-    /// 1, or nil where Multipath TCP is not in use.
+    /// 0 or 1, or nil where Multipath TCP is not in use.
     public var version: Int?
     public var fallback: String?
     public var checksum: Bool
@@ -47,9 +48,11 @@ extension Connection {
         for index in contexts.indices where !contexts[index].isRetired { subflows.append(snapshot(of: index)) }
         var fallback: String?
         if case .fallenBack(let reason) = state { fallback = reason.rawValue }
+        if let reversionReason { fallback = reversionReason.rawValue }
         return ConnectionSnapshot(
-            local: initialTuple.local, remote: initialTuple.remote, isMultipath: state.isMultipath,
-            version: state.isMultipath ? 1 : nil, fallback: fallback, checksum: useChecksum && state.isMultipath,
+            local: initialTuple.local, remote: initialTuple.remote, isMultipath: isFullyMultipath,
+            version: isFullyMultipath ? Int(keys.version.rawValue) : nil, fallback: fallback,
+            checksum: useChecksum && isFullyMultipath,
             state: phase.name, bytesSent: totals.bytesWritten, bytesReceived: totals.bytesRead,
             bytesAcknowledged: UInt64(send.acknowledged - 1), closeReason: closeReason, subflows: subflows)
     }

@@ -33,6 +33,9 @@ struct SubflowContext: ~Copyable {
     /// Largest payload of one packet, bytes.
     var maximumBurst: Int
     var dataWaiting = false
+    /// Distance from subflow to data offsets of what was sent last here, and the data offset from which it holds.
+    var sendShift: Int64 = 0
+    var sendShiftSince: Int64 = 1
 
     init(tcp: consuming Subflow, setup: SubflowSetup, handshake: SubflowHandshake, remoteAddressID: AddressID) {
         self.tcp = tcp

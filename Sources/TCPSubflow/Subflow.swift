@@ -115,6 +115,11 @@ public struct Subflow: ~Copyable {
     /// RCV.NXT as stream offset: 0 before the peer's SYN, one more behind its FIN.
     public var receiveNext: Int64 { receiving.next }
 
+    /// Calls `body` with each range of stream offsets that was stored above ``receiveNext``.
+    public borrowing func forEachOutOfOrder(_ body: (Range<Int64>) -> Void) {
+        for range in receiving.ranges.ranges { body(range) }
+    }
+
     public var hasReceivedOutOfOrder: Bool { !receiving.ranges.isEmpty }
 
     /// The peer's FIN was consumed: no data will come behind ``receiveNext``.

@@ -25,8 +25,8 @@ struct CommonOptions: ParsableArguments {
     @Option(
         name: .customLong("mptcp-version"),
         help: ArgumentHelp(
-            "auto, 1 or off: Multipath TCP version 1 (auto does the same in this version), or plain TCP; 0 is not yet "
-                + "available", valueName: "version"))
+            "auto: version 1, then 0 for a peer seen to speak only that (--listen: both); 1 or 0: that version alone; "
+                + "off: plain TCP", valueName: "version"))
     var version = VersionChoice.auto
 
     @Option(
@@ -60,7 +60,6 @@ struct CommonOptions: ParsableArguments {
     }
 
     func validate() throws {
-        if version == .zero { throw ValidationError("--mptcp-version 0 is not yet available in this version") }
         if mode != .aggregate, paths.count != 1 {
             throw ValidationError("--mode \(mode.rawValue) is not yet available in this version; aggregate is")
         }
@@ -97,7 +96,7 @@ struct CommonOptions: ParsableArguments {
         }
         var configuration = StackConfiguration(paths: specifications.map { .system($0) })
         configuration.captureFile = capture
-        configuration.connection.multipath = version == .off ? .off : .version1
+        configuration.connection.multipath = version.mode
         configuration.connection.requestChecksum = checksum
         configuration.connection.scheduler = scheduler
         configuration.connection.congestion = congestion
@@ -129,6 +128,15 @@ enum VersionChoice: String, CaseIterable, ExpressibleByArgument {
     case one = "1"
     case zero = "0"
     case off
+
+    var mode: MultipathMode {
+        switch self {
+        case .auto: .automatic
+        case .one: .version1
+        case .zero: .version0
+        case .off: .off
+        }
+    }
 }
 
 extension SchedulerAlgorithm: ExpressibleByArgument {}

@@ -19,7 +19,16 @@ extension Connection {
         }
         // A mapping that is missing is not registered yet: room for its pieces begins at RCV.NXT at the latest.
         let next = contexts[index].tcp.receiveNext
-        contexts[index].holding.discard(below: min(next, contexts[index].mappings.first?.subflow.lowerBound ?? next))
+        let from = min(next, contexts[index].mappings.first?.subflow.lowerBound ?? next)
+        guard keep(index, range, piece, from: from, now: now) else { return false }
+        return deliverHeld(index, now: now, counters: &counters)
+    }
+
+    /// Keeps bytes of a subflow beside the stream; what lies below `from` is no longer needed. False: too far ahead.
+    mutating func keep(
+        _ index: Int, _ range: Range<Int64>, _ piece: RawSpan, from: Int64, now: MonotonicInstant
+    ) -> Bool {
+        contexts[index].holding.discard(below: from)
         let start = contexts[index].holding.start
         guard range.lowerBound >= start, range.upperBound - start <= Int64(2 * receive.maximum) else { return false }
         let live = start..<max(start, min(contexts[index].holding.limit, contexts[index].holdingEnd))
@@ -27,7 +36,7 @@ extension Connection {
         contexts[index].holding.write(piece, at: range.lowerBound)
         contexts[index].holdingEnd = max(contexts[index].holdingEnd, range.upperBound)
         _ = contexts[index].tcp.store(range, now: now)
-        return deliverHeld(index, now: now, counters: &counters)
+        return true
     }
 
     /// A segment that is exactly its mapping, in order: proven from the packet, copied once.
@@ -36,8 +45,8 @@ extension Connection {
         counters: inout StackCounters
     ) -> Bool {
         guard verify(mapping, sum: InternetChecksum.sum(piece), counters: &counters) else {
-            failChecksum(index, mapping, counters: &counters)
-            return false
+            let isHeld = failChecksum(index, mapping, now: now, counters: &counters)
+            return isHeld && keep(index, mapping.subflow, piece, from: mapping.subflow.lowerBound, now: now)
         }
         switch receive.place(piece, at: mapping.dataOffset, slack: windowSlack) {
         case .stored: break
@@ -69,8 +78,7 @@ extension Connection {
                 contexts[index].holding.firstSlice(at: start, count: count),
                 then: contexts[index].holding.secondSlice(at: start, count: count))
             guard verify(mapping, sum: sum, counters: &counters) else {
-                failChecksum(index, mapping, counters: &counters)
-                return false
+                return failChecksum(index, mapping, now: now, counters: &counters)
             }
             // The window was checked when the bytes were taken, and its edge never moves back.
             var holding = ByteRing()
@@ -106,14 +114,19 @@ extension Connection {
         return false
     }
 
-    //= RFC 8684 §3.7 a failed checksum closes the subflow with RST and MP_FAIL; the data comes again on another one
+    //= RFC 8684 §3.7 a failed checksum closes the subflow with RST and MP_FAIL, and the data comes again on another one;
+    // the only subflow goes on as TCP. False: the subflow was reset.
     private mutating func failChecksum(
-        _ index: Int, _ mapping: ReceiveMapping, counters: inout StackCounters
-    ) {
+        _ index: Int, _ mapping: ReceiveMapping, now: MonotonicInstant, counters: inout StackCounters
+    ) -> Bool {
+        if holdAfterFailure(index, mapping, now: now, counters: &counters) {
+            counters.count(.DSSCorruptionFallback)
+            return true
+        }
         counters.count(.DSSCorruptionReset)
-        counters.count(.MPFailTx)
         contexts[index].failedDataSequence = keys.remoteIDSN.advanced(by: mapping.dataOffset).rawValue
         resetSubflow(index, reason: MPTCPReset.middleboxInterference, why: "DSS checksum failed")
+        return false
     }
 
     /// The checksum of a mapping that is sent; computed once, kept for its retransmissions.

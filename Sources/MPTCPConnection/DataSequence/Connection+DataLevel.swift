@@ -12,13 +12,13 @@ extension Connection {
         let options = segment.options.multipath
         var mapping: ReceiveMapping?
         if let signal = options.signal {
-            if let acknowledgment = signal.dataAck {
+            if let acknowledgment = signal.dataAck, !sendReverted {
                 contexts[index].sawDataAck = true
                 receiveDataAck(acknowledgment, window: outcome.window, now: now, counters: &counters)
             }
-            if let declared = signal.mapping {
-                mapping = interpret(declared, fin: signal.dataFin, index, counters: &counters)
-                if state.isTCP { return receiveAfterFallback(index, segment, outcome, packet: packet, now: now) }
+            if let declared = signal.mapping, receiveReversion != .reverted {
+                mapping = interpret(declared, fin: signal.dataFin, index, now: now, counters: &counters)
+                if state.isTCP { return placePlain(index, segment, outcome, packet: packet, now: now) }
             }
         } else if case .capable(let capable)? = options.other, let length = capable.dataLength {
             mapping = interpretFirstData(index, segment, capable, length: length, counters: &counters)
@@ -27,8 +27,18 @@ extension Connection {
             receiveControl(index, segment, now: now, counters: &counters)
             if phase.isClosed || contexts[index].isClosed { return }
         }
-        if fallsBackForMissingDataAck(index, segment, outcome, counters: &counters) {
-            return receiveAfterFallback(index, segment, outcome, packet: packet, now: now)
+        if sendReverted {
+            takePlainAcknowledgment(index, outcome, now: now)
+        } else if fallsBackForMissingDataAck(index, segment, outcome, counters: &counters) {
+            return placePlain(index, segment, outcome, packet: packet, now: now)
+        }
+        if receivesAsTCP { return placePlain(index, segment, outcome, packet: packet, now: now) }
+        if case .held(let from) = receiveReversion {
+            guard let range = outcome.payload else { return }
+            let start = segment.payloadOffset + outcome.payloadSkip
+            let bytes = packet.extracting(start..<start + Int(range.upperBound - range.lowerBound))
+            _ = keep(index, range, bytes, from: from, now: now)
+            return
         }
         if let range = outcome.payload {
             // A mapping that can't be used is no lost option: the bytes are not kept, and no fallback follows.
@@ -36,24 +46,12 @@ extension Connection {
             let start = segment.payloadOffset + outcome.payloadSkip
             let bytes = packet.extracting(start..<start + Int(range.upperBound - range.lowerBound))
             receivePayload(index, range, bytes, mapping, now: now, counters: &counters)
-            if state.isTCP { return receiveAfterFallback(index, segment, outcome, packet: packet, now: now) }
+            if receivesAsTCP { return placePlain(index, segment, outcome, packet: packet, now: now) }
         } else if let mapping, segment.payloadLength == 0 || mapping.checksum != nil {
             // A mapping may come ahead of its data, or on a copy of data that is here.
             register(mapping, index, counters: &counters)
         }
         if receive.consumeFin() { requestDataAck() }
-    }
-
-    private mutating func receiveAfterFallback(
-        _ index: Int, _ segment: TCPSegment, _ outcome: SegmentOutcome, packet: RawSpan, now: MonotonicInstant
-    ) {
-        guard let range = outcome.payload, !contexts[index].isClosed else { return }
-        let start = segment.payloadOffset + outcome.payloadSkip
-        let bytes = packet.extracting(start..<start + Int(range.upperBound - range.lowerBound))
-        switch receive.place(bytes, at: range.lowerBound + fallbackReceiveShift, slack: windowSlack) {
-        case .stored, .duplicate: _ = contexts[index].tcp.store(range, now: now)
-        case .outsideWindow, .full: break
-        }
     }
 
     // MARK: DATA_ACK
@@ -91,7 +89,7 @@ extension Connection {
     /// Turns a declared mapping into offsets; nil when it says nothing about payload (DATA_FIN alone, infinite,
     /// impossible).
     private mutating func interpret(
-        _ declared: DSSMapping, fin: Bool, _ index: Int, counters: inout StackCounters
+        _ declared: DSSMapping, fin: Bool, _ index: Int, now: MonotonicInstant, counters: inout StackCounters
     ) -> ReceiveMapping? {
         let reference = keys.remoteIDSN.advanced(by: receive.next)
         let sequence: DataSequenceNumber
@@ -103,9 +101,11 @@ extension Connection {
         }
         let dataOffset = sequence.offset(from: keys.remoteIDSN)
         if declared.length == 0 {
-            receiveInfiniteMapping(index, dataOffset: dataOffset, declared, counters: &counters)
+            receiveInfiniteMapping(index, dataOffset: dataOffset, declared, now: now, counters: &counters)
             return nil
         }
+        // After a failure only an infinite mapping says anything.
+        guard receiveReversion == .none else { return nil }
         // Offsets that hostile numbers could make overflow are outside any window.
         guard (dataOffset &- receive.next).magnitude < 1 << 31, dataOffset >= 0 else {
             counters.count(.NoDSSInWindow)
@@ -130,7 +130,7 @@ extension Connection {
             subflow: start..<end, dataOffset: dataOffset, checksum: useChecksum ? declared.checksum : nil, hasFin: fin)
     }
 
-    private func subflowOffset(_ relative: UInt32, _ index: Int) -> Int64 {
+    func subflowOffset(_ relative: UInt32, _ index: Int) -> Int64 {
         SequenceNumber(relative).offset(from: SequenceNumber(0), near: contexts[index].tcp.receiveNext)
     }
 
@@ -241,37 +241,11 @@ extension Connection {
         counters.count(.unmappedData)
         // Out of order the mapping may be in what is missing: the bytes are not kept and come again.
         guard position == contexts[index].tcp.receiveNext, !hasMapping else { return }
-        if liveSubflows == 1, !contexts[index].isJoin, contexts[index].mappings.entries.isEmpty, !receive.hasOutOfOrder {
-            //= RFC 8684 §3.7 options got lost on the only subflow and all data is contiguous: go on as TCP
-            counters.count(.DssFallback)
-            fallBackInPlace(index, .dataWithoutMapping)
-        } else {
-            counters.count(.DSSNoMatchTCP)
-            resetSubflow(index, reason: MPTCPReset.middleboxInterference, why: "data without a mapping")
-        }
-    }
-
-    //= RFC 8684 §3.3.1 length 0: the mapping lasts for the rest of the subflow; TCP from here on
-    private mutating func receiveInfiniteMapping(
-        _ index: Int, dataOffset: Int64, _ declared: DSSMapping, counters: inout StackCounters
-    ) {
-        guard liveSubflows == 1, !contexts[index].isJoin else {
-            counters.count(.FallbackFailed)
-            return resetSubflow(index, reason: MPTCPReset.multipathSpecificError, why: "infinite mapping beside other subflows")
-        }
-        counters.count(.InfiniteMapRx)
-        fallBackInPlace(index, .infiniteMapping)
-    }
-
-    /// Falls back in mid-connection: both streams go on on this subflow where they are.
-    mutating func fallBackInPlace(_ index: Int, _ reason: FallbackReason) {
-        fallBack(
-            reason, sendShift: send.next - contexts[index].tcp.sendNext,
-            receiveShift: receive.next - contexts[index].tcp.receiveNext)
-        send.reinjections.removeAll()
-        contexts[index].tcp.sharesWindow = false
-        dataTimer = .distantFuture
-        dataFinTimer = .distantFuture
+        //= RFC 8684 §3.7 options got lost on the only subflow and all data is contiguous: go on as TCP
+        let isContiguous = contexts[index].mappings.entries.isEmpty && !receive.hasOutOfOrder
+        if !contexts[index].isJoin, isContiguous, revertForUnmappedData(index, now: now, counters: &counters) { return }
+        counters.count(.DSSNoMatchTCP)
+        resetSubflow(index, reason: MPTCPReset.middleboxInterference, why: "data without a mapping")
     }
 
     //= RFC 8684 §3.7 an ACK for data without DATA_ACK before the path was proven: the options do not get through

@@ -38,6 +38,7 @@ struct ReceiveMappings {
 
     var first: ReceiveMapping? { entries.first }
     mutating func removeFirst() { entries.removeFirst() }
+    mutating func removeEverything() { entries.removeAll() }
 
     /// Forgets mappings whose bytes have all arrived.
     mutating func removeAll(below offset: Int64) {

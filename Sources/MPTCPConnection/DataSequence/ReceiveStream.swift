@@ -88,6 +88,11 @@ struct ReceiveStream: ~Copyable {
         return true
     }
 
+    /// The end that a DATA_FIN told does not count any more: the peer's direction ends with FIN now.
+    mutating func forgetFin() {
+        if !isFinished { finOffset = nil }
+    }
+
     /// Consumes the DATA_FIN (or FIN) when everything before it is here. True when it was consumed now.
     mutating func consumeFin() -> Bool {
         guard let finOffset, next == finOffset else { return false }

@@ -45,7 +45,8 @@ extension Connection {
             return fallBack(.synAckWithoutCapable)
         }
         counters.count(.MPCapableSYNACKRX)
-        guard capable.version == 1, let key = capable.senderKey, capable.receiverKey == nil else {
+        guard capable.version == keys.version.rawValue, let key = capable.senderKey, capable.receiverKey == nil else {
+            answeredVersion = capable.version
             return fallBack(.versionMismatch)
         }
         if capable.extensibility { return fallBack(.extensibilityFlag) }
@@ -57,6 +58,7 @@ extension Connection {
         peerForbidsJoinToInitial = capable.noAdditionalSubflows
         keys.learn(remote: key)
         state = .multipath(confirmed: false)
+        thirdAckDue = !keys.version.hasCapableWithData
         counters.count(.MPCurrEstab)
     }
 
@@ -69,6 +71,7 @@ extension Connection {
             counters.count(.SimultConnFallback)
             return fallBack(.simultaneousOpen)
         }
+        if keys.version == .zero { return establishVersionZero(index, segment, counters: &counters) }
         //= RFC 8684 §3.1 no MP_CAPABLE in the third packet: the listener falls back
         guard case .capable(let capable)? = segment.options.multipath.other, let key = capable.senderKey,
             let echo = capable.receiverKey
@@ -85,18 +88,29 @@ extension Connection {
         counters.count(.MPCurrEstab)
     }
 
+    //= RFC 6824 §3.1 the third ACK carries both keys; where it was lost, the DSS of the first data stands for it
+    private mutating func establishVersionZero(
+        _ index: Int, _ segment: TCPSegment, counters: inout StackCounters
+    ) {
+        if case .capable(let capable)? = segment.options.multipath.other {
+            counters.count(.MPCapableACKRX)
+            guard capable.version == 0, capable.senderKey == keys.remote, capable.receiverKey == keys.local else {
+                return fallBack(.keyMismatch)
+            }
+        } else if segment.options.multipath.signal == nil {
+            counters.count(.MPCapableFallbackACK)
+            return fallBack(.thirdAckWithoutCapable)
+        }
+        if keys.remote == keys.local { return fallBack(.reflectedKey) }
+        contexts[index].tcp.sharesWindow = true
+        state = .multipath(confirmed: true)
+        counters.count(.MPCurrEstab)
+    }
+
     private mutating func open() {
         guard phase == .handshake else { return }
         phase = .open
         events.insert(role == .initiator ? .connected : .accepted)
-    }
-
-    /// Reverts to TCP for good (RFC 8684 §3.7): the two streams go on where they are.
-    mutating func fallBack(_ reason: FallbackReason, sendShift: Int64 = 0, receiveShift: Int64 = 0) {
-        state = .fallenBack(reason)
-        useChecksum = false
-        fallbackSendShift = sendShift
-        fallbackReceiveShift = receiveShift
     }
 
     // MARK: Joined subflows

@@ -6,14 +6,26 @@ public import WireFormats
 
 extension Connection {
     /// Opens actively: a SYN with MP_CAPABLE becomes due, or a plain one.
+    /// - Parameter version: to begin with, where the configuration leaves it open; nil: as TCP, since Multipath TCP is
+    ///   known not to get through.
     public static func initiate(
         _ configuration: ConnectionConfiguration, key: UInt64, setup: SubflowSetup, random: RandomSource,
-        now: MonotonicInstant, counters: inout StackCounters
+        version: MultipathVersion? = .one, now: MonotonicInstant, counters: inout StackCounters
     ) -> Connection {
-        let state: ProtocolState = configuration.multipath == .off ? .plain : .offered
+        let begun: MultipathVersion? =
+            switch configuration.multipath {
+            case .off: nil
+            case .version1: .one
+            case .version0: .zero
+            case .automatic: version
+            }
+        let state: ProtocolState =
+            begun != nil ? .offered : configuration.multipath == .off ? .plain : .fallenBack(.remembered)
         var connection = Connection(
             role: .initiator, configuration: configuration, state: state,
-            keys: ConnectionKeys(local: key, version: .one), random: random)
+            keys: ConnectionKeys(local: key, version: begun ?? .one), random: random)
+        connection.useChecksum =
+            configuration.requestChecksum || (begun == .zero && configuration.checksumInVersion0)
         let tcp = Subflow(
             activeOpen: connection.subflowConfiguration(setup), initialSequence: setup.initialSequence,
             timestampOffset: setup.timestampOffset, now: now)
@@ -29,15 +41,23 @@ extension Connection {
     ) -> Connection {
         var state = ProtocolState.plain
         var checksum = configuration.requestChecksum
+        var version = MultipathVersion.one
         if configuration.multipath != .off {
-            let answer = Self.judge(synOptions: syn.options.multipath, counters: &counters)
+            let answer = Self.judge(synOptions: syn.options.multipath, configuration.multipath, counters: &counters)
             state = answer.state
-            checksum = checksum || answer.checksum
+            version = answer.version
+            checksum = checksum || answer.checksum || (version == .zero && configuration.checksumInVersion0)
         }
         var connection = Connection(
             role: .listener, configuration: configuration, state: state,
-            keys: ConnectionKeys(local: key, version: .one), random: random)
+            keys: ConnectionKeys(local: key, version: version), random: random)
         connection.useChecksum = checksum && state == .offered
+        //= RFC 6824 §3.1 the SYN carries the key already
+        if state == .offered, version == .zero, case .capable(let capable)? = syn.options.multipath.other,
+            let remote = capable.senderKey
+        {
+            connection.keys.learn(remote: remote)
+        }
         if case .capable(let capable)? = syn.options.multipath.other {
             connection.peerForbidsJoinToInitial = capable.noAdditionalSubflows
         }
@@ -48,20 +68,32 @@ extension Connection {
         return connection
     }
 
-    /// What a SYN's MP_CAPABLE allows (RFC 8684 §3.1).
+    /// Whether a SYN is not answered at all.
+    public static func ignores(syn: TCPSegment, _ mode: MultipathMode) -> Bool {
+        guard case .capable(let capable)? = syn.options.multipath.other else { return false }
+        //= RFC 6824 §3.1 a host that does not understand what B announces MUST silently ignore the SYN
+        return capable.version == 0 && capable.extensibility && mode.serves(.zero)
+    }
+
+    /// What a SYN's MP_CAPABLE allows (RFC 8684 §3.1, RFC 6824 §3.1).
     private static func judge(
-        synOptions: MPTCPOptions, counters: inout StackCounters
-    ) -> (state: ProtocolState, checksum: Bool) {
-        guard case .capable(let capable)? = synOptions.other else { return (.fallenBack(.peerSentNoCapable), false) }
+        synOptions: MPTCPOptions, _ mode: MultipathMode, counters: inout StackCounters
+    ) -> (state: ProtocolState, version: MultipathVersion, checksum: Bool) {
+        guard case .capable(let capable)? = synOptions.other else {
+            return (.fallenBack(.peerSentNoCapable), .one, false)
+        }
         counters.count(.MPCapableSYNRX)
-        //= RFC 8684 §3.1 a version this host does not speak is answered with the highest that it does; version 0 puts
-        // its key into the SYN and is answered with plain TCP until that version is served here.
-        if capable.version == 0 || capable.senderKey != nil { return (.fallenBack(.versionMismatch), false) }
+        //= RFC 8684 §3.1 a later version is answered with the highest that this host speaks: the peer has sent no key
+        // that version 0 could use, so that is version 1 or nothing
+        let version: MultipathVersion = capable.version == 0 ? .zero : .one
+        guard mode.serves(version), (capable.senderKey != nil) == version.hasKeyInSYN else {
+            return (.fallenBack(.versionMismatch), version, false)
+        }
         //= RFC 8684 §3.1 B set: the option is ignored
-        if capable.extensibility { return (.fallenBack(.extensibilityFlag), false) }
+        if capable.extensibility { return (.fallenBack(.extensibilityFlag), version, false) }
         //= RFC 8684 §3.1 no common crypto algorithm: fall back
-        if !capable.hmacSHA256 { return (.fallenBack(.unsupportedCrypto), false) }
-        return (.offered, capable.checksumRequired)
+        if !capable.hmacSHA256 { return (.fallenBack(.unsupportedCrypto), version, false) }
+        return (.offered, version, capable.checksumRequired)
     }
 
     private mutating func addInitial(_ context: consuming SubflowContext) {
@@ -99,7 +131,7 @@ extension Connection {
     public mutating func openJoin(
         _ setup: SubflowSetup, remoteAddressID: AddressID, now: MonotonicInstant, counters: inout StackCounters
     ) -> Int? {
-        guard state.isMultipath, phase == .open, liveSubflows < configuration.maximumSubflows else { return nil }
+        guard isFullyMultipath, phase == .open, liveSubflows < configuration.maximumSubflows else { return nil }
         let tcp = Subflow(
             activeOpen: subflowConfiguration(setup), initialSequence: setup.initialSequence,
             timestampOffset: setup.timestampOffset, now: now)
@@ -117,7 +149,7 @@ extension Connection {
         guard case .join(.syn(let backup, let addressID, _, let nonce))? = syn.options.multipath.other else { return nil }
         counters.count(.MPJoinSynRx)
         if backup { counters.count(.MPJoinSynBackupRx) }
-        guard state.isMultipath, phase == .open, liveSubflows < configuration.maximumSubflows,
+        guard isFullyMultipath, phase == .open, liveSubflows < configuration.maximumSubflows,
             peerMayJoin(setup.tuple)
         else {
             counters.count(.MPJoinRejected)

@@ -164,6 +164,13 @@ struct AddressBook {
                 continue
             }
             let local = locals[index].value
+            if keys.version == .zero {
+                // Nobody echoes: said twice, in case the first is lost.
+                enqueue(.addAddress(AddAddress(version0: local.id, address: local.address)))
+                locals[index].announcement =
+                    tries == 0 ? .waiting(until: now + .seconds(1 as Int64), tries: 1) : .unanswered
+                continue
+            }
             let hmac = KeyMaterial.addAddressHMAC(
                 senderKey: keys.local, receiverKey: keys.remote, addressID: local.id, address: local.address, port: nil)
             enqueue(

@@ -35,7 +35,7 @@ extension Connection {
 
     //= RFC 8684 §3.2 joins begin once the keys are known to both; the connecting side opens them (§3.9)
     var mayOpenPaths: Bool {
-        role == .initiator && configuration.fullMesh && state == .multipath(confirmed: true) && phase == .open
+        role == .initiator && configuration.fullMesh && state == .multipath(confirmed: true) && isFullyMultipath && phase == .open
             && send.finish != .acknowledged && liveSubflows < configuration.maximumSubflows
     }
 
@@ -45,11 +45,12 @@ extension Connection {
 
     //= RFC 8684 §3.4.1 ADD_ADDR: the HMAC is checked, the echo repeats the option without it
     mutating func receiveAddAddress(_ address: AddAddress, now: MonotonicInstant, counters: inout StackCounters) {
-        if address.isEcho {
+        if address.isEcho, keys.version == .one {
             counters.count(.EchoAdd)
             if !addresses.noteEcho(address) { counters.count(.AddAddrDrop) }
             return
         }
+        if keys.version == .zero { return receiveUnprovenAddress(address, counters: &counters) }
         guard let hmac = address.hmac else { return counters.count(.optionWrongVersion) }
         let expected = KeyMaterial.addAddressHMAC(
             senderKey: keys.remote, receiverKey: keys.local, addressID: address.addressID, address: address.address,
@@ -63,6 +64,26 @@ extension Connection {
         guard target.isUnicast, !target.isLoopback, address.addressID.rawValue != 0,
             !addresses.locals.contains(where: { $0.value.address == target })
         else { return counters.count(.addAddrInvalid) }
+        let endpoint = Endpoint(target, address.port ?? initialTuple.remote.port)
+        switch addresses.accept(id: address.addressID, endpoint: endpoint) {
+        case .accepted: wantsPathCheck = true
+        case .known: break
+        case .refused: counters.count(.AddAddrDrop)
+        }
+    }
+
+    /// RFC 6824 §3.4.1: no HMAC and no echo.
+    private mutating func receiveUnprovenAddress(_ address: AddAddress, counters: inout StackCounters) {
+        guard address.form == .zero else { return counters.count(.optionWrongVersion) }
+        counters.count(.AddAddr)
+        if address.port != nil { counters.count(.PortAdd) }
+        let target = address.address
+        guard target.isUnicast, !target.isLoopback, address.addressID.rawValue != 0,
+            !addresses.locals.contains(where: { $0.value.address == target })
+        else { return counters.count(.addAddrInvalid) }
+        //= RFC 7430 §2 anybody on the path could send connections to a third party with it
+        guard configuration.acceptUnprovenAddresses || addresses.remotes.contains(where: { $0.endpoint.address == target })
+        else { return counters.count(.addAddrUnproven) }
         let endpoint = Endpoint(target, address.port ?? initialTuple.remote.port)
         switch addresses.accept(id: address.addressID, endpoint: endpoint) {
         case .accepted: wantsPathCheck = true
@@ -91,7 +112,7 @@ extension Connection {
         }
     }
 
-    private func remoteID(of index: Int) -> AddressID {
+    func remoteID(of index: Int) -> AddressID {
         contexts[index].isJoin ? contexts[index].remoteAddressID : AddressID(0)
     }
 }

@@ -8,6 +8,8 @@ extension Connection {
     /// Ends the connection at once: MP_FASTCLOSE (or RST) to the peer, what was not delivered is lost.
     public mutating func abort(now: MonotonicInstant, counters: inout StackCounters) {
         guard !phase.isClosed else { return }
+        //= RFC 6824 §3.5 MP_FASTCLOSE stands on an ACK of one subflow; no waiting for the peer's RST here: ours follows
+        if isFullyMultipath, keys.remote != 0, !keys.version.allowsFastCloseOnReset { fastCloseSubflow = bestReadySubflow() }
         closeAll(.aborted)
     }
 
@@ -81,7 +83,7 @@ extension Connection {
 
     /// Moves the close on: DATA_FIN when all data has been sent, FIN when both directions are over.
     mutating func progressClose(now: MonotonicInstant) {
-        if state.isTCP {
+        if sendsAsTCP {
             guard send.finish == .queued, !send.hasUnsent, phase != .handshake else { return }
             send.finish = .sent
             for index in contexts.indices where !contexts[index].isClosed { contexts[index].tcp.close() }
@@ -120,14 +122,14 @@ extension Connection {
 
     /// A subflow whose peer has sent FIN carries nothing more of ours once its data is through.
     private mutating func closeFinishedSubflows(_ index: Int) {
-        guard state.isMultipath, contexts[index].tcp.phase == .closeWait, phase == .open else { return }
+        guard isFullyMultipath, contexts[index].tcp.phase == .closeWait, phase == .open else { return }
         // The peer ends this subflow, not the stream: ours ends too, the rest goes elsewhere.
         reinjectUnacknowledged(index)
         contexts[index].tcp.close()
     }
 
     private mutating func noteTCPFinish() {
-        guard state.isTCP, send.finish == .sent, send.acknowledged == send.end else { return }
+        guard sendsAsTCP, send.finish == .sent, send.acknowledged == send.end else { return }
         for index in contexts.indices where contexts[index].tcp.isFinAcknowledged {
             send.finish = .acknowledged
             events.insert(.finished)

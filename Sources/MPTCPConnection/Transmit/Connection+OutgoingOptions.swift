@@ -12,7 +12,7 @@ extension Connection {
 
     /// MP_CAPABLE with both keys, for as long as nothing proves that the peer has ours.
     private func capableWithKeys() -> MPCapable {
-        var capable = MPCapable(version: 1)
+        var capable = MPCapable(version: keys.version.rawValue)
         capable.checksumRequired = useChecksum
         capable.hmacSHA256 = true
         capable.senderKey = keys.local
@@ -24,24 +24,39 @@ extension Connection {
 
     /// Option bytes beside a data segment.
     var dataOptionBytes: Int {
-        guard state.isMultipath else { return 0 }
+        if sendsAsTCP {
+            guard infinite != nil, let index = bestReadySubflow() else { return 0 }
+            return revertedOptions(index, room: 40).count
+        }
         var mapping = SentMapping(dataOffset: send.next, subflowOffset: 1, length: 1)
         mapping.hasChecksum = useChecksum
-        return dataOptions(mapping, room: 40).count
+        return dataOptions(0, mapping, room: 40).count
+    }
+
+    /// What a direction that has reverted to TCP still says: the infinite mapping, and the peer's DATA_ACK while its
+    /// direction is mapped.
+    private func revertedOptions(_ index: Int, room: Int) -> OptionBlock {
+        var options = OptionBlock(capacity: room)
+        var signal = DataSequenceSignal()
+        if !receivesAsTCP { signal.dataAck = outgoingDataAck }
+        signal.mapping = infiniteMapping(index)
+        if signal.dataAck != nil || signal.mapping != nil { options.append(signal) }
+        return options
     }
 
     /// DSS with DATA_ACK and mapping; MP_CAPABLE with data for the very first bytes until they are known to be there.
-    func dataOptions(_ mapping: SentMapping, room: Int) -> OptionBlock {
+    func dataOptions(_ index: Int, _ mapping: SentMapping, room: Int) -> OptionBlock {
+        if sendsAsTCP { return revertedOptions(index, room: room) }
         var options = OptionBlock(capacity: room)
         guard state.isMultipath else { return options }
-        if mustRepeatKeys, mapping.dataOffset == 1, mapping.subflowOffset == 1 {
+        if mustRepeatKeys, keys.version.hasCapableWithData, mapping.dataOffset == 1, mapping.subflowOffset == 1 {
             var capable = capableWithKeys()
             capable.dataLength = UInt16(truncatingIfNeeded: mapping.length)
             if mapping.hasChecksum { capable.checksum = mapping.checksum }
             if options.append(.capable(capable)) { return options }
         }
         var signal = DataSequenceSignal()
-        signal.dataAck = outgoingDataAck
+        if !receivesAsTCP { signal.dataAck = outgoingDataAck }
         signal.mapping = DSSMapping(
             dataSequence: .eight(keys.localIDSN.advanced(by: mapping.dataOffset).rawValue),
             subflowSequence: UInt32(truncatingIfNeeded: mapping.subflowOffset),
@@ -53,7 +68,15 @@ extension Connection {
     }
 
     /// What a segment without payload carries: the join's HMAC, the keys, or DATA_ACK and DATA_FIN.
-    func acknowledgeOptions(_ index: Int, room: Int) -> OptionBlock {
+    mutating func acknowledgeOptions(
+        _ index: Int, room: Int, counters: inout StackCounters
+    ) -> OptionBlock {
+        if sendsAsTCP {
+            var options = revertedOptions(index, room: room)
+            infinite?.isAsked = false
+            appendFailure(to: &options, &counters)
+            return options
+        }
         var options = OptionBlock(capacity: room)
         guard state.isMultipath else { return options }
         switch contexts[index].handshake {
@@ -69,7 +92,7 @@ extension Connection {
             break
         }
         var signal = DataSequenceSignal()
-        signal.dataAck = outgoingDataAck
+        if !receivesAsTCP { signal.dataAck = outgoingDataAck }
         if send.finish == .sent {
             let number = keys.localIDSN.advanced(by: send.end).rawValue
             let checksum =
@@ -80,8 +103,16 @@ extension Connection {
                 dataSequence: .eight(number), subflowSequence: 0, length: 1, checksum: checksum)
             signal.dataFin = true
         }
-        options.append(signal)
+        if signal.dataAck != nil || signal.mapping != nil { options.append(signal) }
+        appendFailure(to: &options, &counters)
         return options
+    }
+
+    private mutating func appendFailure(to options: inout OptionBlock, _ counters: inout StackCounters) {
+        guard let notice = failNotice, options.append(.fail(MPFail(dataSequence: notice.dataSequence))) else { return }
+        counters.count(.MPFailTx)
+        let remaining = notice.remaining == .max ? .max : notice.remaining - 1
+        failNotice = remaining > 0 ? FailureNotice(dataSequence: notice.dataSequence, remaining: remaining) : nil
     }
 
     /// MP_CAPABLE or MP_JOIN for a SYN or SYN/ACK.
@@ -91,10 +122,10 @@ extension Connection {
         case .initial:
             giveUpCapableWhenUnanswered(index)
             guard state == .offered else { return options }
-            var capable = MPCapable(version: 1)
+            var capable = MPCapable(version: keys.version.rawValue)
             capable.checksumRequired = useChecksum
             capable.hmacSHA256 = true
-            if role == .listener { capable.senderKey = keys.local }
+            if role == .listener || keys.version.hasKeyInSYN { capable.senderKey = keys.local }
             options.append(.capable(capable))
         case .joinSynSent(let nonce):
             options.append(
@@ -127,13 +158,15 @@ extension Connection {
         var options = OptionBlock(capacity: contexts[index].tcp.optionRoom(for: .reset))
         guard state.isMultipath else { return options }
         //= RFC 8684 §3.5 abort: RST with MP_FASTCLOSE and the peer's key on every subflow
-        if case .closed(.aborted) = phase, keys.remote != 0 {
+        if case .closed(.aborted) = phase, keys.remote != 0, keys.version.allowsFastCloseOnReset {
             options.append(.fastClose(MPFastClose(receiverKey: keys.remote)))
             counters.count(.MPFastcloseTx)
             return options
         }
-        if let failed = contexts[index].failedDataSequence { options.append(.fail(MPFail(dataSequence: failed))) }
-        if let reason = contexts[index].resetReason {
+        if let failed = contexts[index].failedDataSequence, options.append(.fail(MPFail(dataSequence: failed))) {
+            counters.count(.MPFailTx)
+        }
+        if let reason = contexts[index].resetReason, keys.version.hasReset {
             options.append(.reset(MPTCPReset(transient: false, reason: reason)))
             counters.count(.MPRstTx)
         }

@@ -7,8 +7,8 @@ import WireFormats
 extension Connection {
     /// When ``advance(to:counters:)`` or ``transmit(into:headroom:now:counters:)`` has something to do by itself.
     public var nextDeadline: MonotonicInstant {
-        var deadline = min(dataTimer, dataFinTimer, drainTimer)
-        if state.isMultipath, !phase.isClosed { deadline = min(deadline, addresses.nextAnnouncement) }
+        var deadline = min(dataTimer, dataFinTimer, min(drainTimer, failTimer))
+        if isFullyMultipath, !phase.isClosed { deadline = min(deadline, addresses.nextAnnouncement) }
         if mayOpenPaths { deadline = min(deadline, addresses.nextAttempt) }
         for index in contexts.indices where !contexts[index].isRetired {
             deadline = min(deadline, contexts[index].tcp.nextDeadline)
@@ -30,8 +30,9 @@ extension Connection {
         advanceJoins(now: now, counters: &counters)
         if dataTimer <= now { dataTimedOut(now: now, counters: &counters) }
         if dataFinTimer <= now { dataFinTimedOut(now: now, counters: &counters) }
+        if failTimer <= now { failTimedOut(now: now, counters: &counters) }
         if drainTimer <= now { drainTimedOut(now: now, counters: &counters) }
-        if state.isMultipath, !phase.isClosed { addresses.advance(to: now, keys: keys) }
+        if isFullyMultipath, !phase.isClosed { addresses.advance(to: now, keys: keys) }
         if mayOpenPaths, addresses.nextAttempt <= now { wantsPathCheck = true }
         noteReadable()
         noteWritable()
@@ -70,7 +71,7 @@ extension Connection {
 
     /// Queues everything that this subflow has not got through for the others.
     mutating func reinjectUnacknowledged(_ index: Int) {
-        guard state.isMultipath else { return }
+        guard state.isMultipath, !sendReverted else { return }
         var ranges: [Range<Int64>] = []
         contexts[index].tcp.forEachUnacknowledged { offset, length in ranges.append(offset..<offset + Int64(length)) }
         for range in ranges { _ = send.reinject(range) }
@@ -94,7 +95,7 @@ extension Connection {
     }
 
     mutating func armDataTimer(now: MonotonicInstant) {
-        guard state.isMultipath, dataTimer == .distantFuture, send.acknowledged < send.next else { return }
+        guard state.isMultipath, !sendReverted, dataTimer == .distantFuture, send.acknowledged < send.next else { return }
         dataTimer = now + dataTimeout + .milliseconds(100)
     }
 
@@ -108,7 +109,7 @@ extension Connection {
     //= RFC 8684 §3.3.6 data that subflows have acknowledged but no DATA_ACK covers is sent again at the data level
     private mutating func dataTimedOut(now: MonotonicInstant, counters: inout StackCounters) {
         dataTimer = .distantFuture
-        guard state.isMultipath, !phase.isClosed, send.acknowledged < send.next else { return }
+        guard state.isMultipath, !sendReverted, !phase.isClosed, send.acknowledged < send.next else { return }
         dataTimerBackoff += 1
         if !isOutstandingAnywhere(send.acknowledged) {
             counters.count(.dataTimeout)
@@ -137,7 +138,7 @@ extension Connection {
 
     private mutating func dataFinTimedOut(now: MonotonicInstant, counters: inout StackCounters) {
         dataFinTimer = .distantFuture
-        guard send.finish == .sent, !phase.isClosed, state.isMultipath else { return }
+        guard send.finish == .sent, !phase.isClosed, state.isMultipath, !sendReverted else { return }
         dataFinTries += 1
         if dataFinTries > 12 {
             return closeAll(.timedOut)

@@ -17,6 +17,12 @@ extension Connection {
             let index = (rotor + step) % count
             switch contexts[index].tcp.opportunity(now: now) {
             case .reset:
+                if fastCloseSubflow == index {
+                    fastCloseSubflow = nil
+                    var options = OptionBlock(capacity: contexts[index].tcp.optionRoom(for: .acknowledge))
+                    if options.append(.fastClose(MPFastClose(receiverKey: keys.remote))) { counters.count(.MPFastcloseTx) }
+                    return emit(.acknowledge, index, options, nil, into: &buffer, headroom, now)
+                }
                 let options = resetOptions(index, counters: &counters)
                 let packet = emit(.reset, index, options, nil, into: &buffer, headroom, now)
                 settle(index, now: now, counters: &counters)
@@ -29,6 +35,12 @@ extension Connection {
             case .fin, .probe, .acknowledge, .nothing:
                 break
             }
+        }
+        if thirdAckDue, contexts[0].isReady {
+            thirdAckDue = false
+            let options = acknowledgeOptions(
+                0, room: contexts[0].tcp.optionRoom(for: .acknowledge), counters: &counters)
+            return emit(.acknowledge, 0, options, nil, into: &buffer, headroom, now)
         }
         if let packet = transmitControl(into: &buffer, headroom, now, &counters) { return packet }
         if let packet = transmitData(into: &buffer, headroom, now, &counters) { return packet }
@@ -53,7 +65,8 @@ extension Connection {
         case .acknowledge: emission = .acknowledge
         default: return nil
         }
-        let options = acknowledgeOptions(index, room: contexts[index].tcp.optionRoom(for: emission))
+        let options = acknowledgeOptions(
+            index, room: contexts[index].tcp.optionRoom(for: emission), counters: &counters)
         let packet = emit(emission, index, options, nil, into: &buffer, headroom, now)
         if case .fin = emission { settle(index, now: now, counters: &counters) }
         return packet
@@ -66,7 +79,9 @@ extension Connection {
         if state.isMultipath { counters.count(.MPTCPRetrans) }
         let room = contexts[index].tcp.optionRoom(for: .retransmit(range))
         let options =
-            range.length > 0 ? dataOptions(range.mapping, room: room) : acknowledgeOptions(index, room: room)
+            range.length > 0
+            ? dataOptions(index, range.mapping, room: room)
+            : acknowledgeOptions(index, room: room, counters: &counters)
         return emit(
             .retransmit(range), index, options, (range.dataOffset, range.length), into: &buffer, headroom, now)
     }
@@ -75,7 +90,7 @@ extension Connection {
     private mutating func transmitControl(
         into buffer: inout MutableRawSpan, _ headroom: Int, _ now: MonotonicInstant, _ counters: inout StackCounters
     ) -> TransmitMetadata? {
-        guard state.isMultipath, peerHasOurKey || role == .listener, let option = addresses.nextOutgoing else { return nil }
+        guard isFullyMultipath, peerHasOurKey || role == .listener, let option = addresses.nextOutgoing else { return nil }
         guard let index = bestReadySubflow() else { return nil }
         addresses.removeOutgoing()
         var options = OptionBlock(capacity: contexts[index].tcp.optionRoom(for: .acknowledge))
@@ -122,11 +137,12 @@ extension Connection {
         let length = segmentLength(index, work, optionBytes: optionBytes, now: now)
         guard length > 0 else { return nil }
         let end = work.start + Int64(length)
-        let carriesFin = state.isMultipath && send.finish == .queued && end == send.end && length < 65_535
+        let carriesFin = state.isMultipath && !sendReverted && send.finish == .queued && end == send.end && length < 65_535
         let subflowOffset = contexts[index].tcp.sendNext
         var mapping = SentMapping(
             dataOffset: work.start, subflowOffset: subflowOffset, length: Int32(length), dataFin: carriesFin)
-        if useChecksum {
+        contexts[index].noteSent(dataOffset: work.start, subflowOffset: subflowOffset)
+        if useChecksum, !sendReverted {
             mapping.hasChecksum = true
             mapping.checksum = outgoingChecksum(
                 dataOffset: work.start, subflowOffset: subflowOffset, length: length, dataFin: carriesFin)
@@ -141,7 +157,7 @@ extension Connection {
         if carriesFin { startDataFin(now: now) }
         armDataTimer(now: now)
         let emission = Subflow.Emission.data(mapping, length: length, push: end == send.end, fin: false)
-        let options = dataOptions(mapping, room: contexts[index].tcp.optionRoom(for: emission))
+        let options = dataOptions(index, mapping, room: contexts[index].tcp.optionRoom(for: emission))
         let packet = emit(emission, index, options, (work.start, length), into: &buffer, headroom, now)
         if send.finish == .queued, !send.hasUnsent { progressClose(now: now) }
         return packet
