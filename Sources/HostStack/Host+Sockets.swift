@@ -137,6 +137,13 @@ extension Host {
         follow(id.index, now: now)
     }
 
+    /// Changes how the connection uses its paths.
+    public mutating func setPathUse(_ id: ConnectionID, _ use: PathUse, now: MonotonicInstant) {
+        guard let index = slot(id) else { return }
+        slots[index].connection?.setPathUse(use, now: now)
+        follow(id.index, now: now)
+    }
+
     public func snapshot(_ id: ConnectionID) -> ConnectionSnapshot? {
         guard let index = slot(id) else { return nil }
         return slots[index].snapshot()

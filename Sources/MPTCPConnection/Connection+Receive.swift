@@ -29,6 +29,8 @@ extension Connection {
             usable = verifyRepeatedJoin(index, segment, counters: &counters)
             noteFourthAck(index, segment)
         }
+        if isPathless, contexts[index].isReady { notePath() }
+        if pathUse == .interactive, outcome.newlyAcknowledged > 0, isSlow(index) { wantsPathCheck = true }
         // The segment that ends a subflow may acknowledge the last of the data; one that resets it says nothing more.
         let isReset = outcome.change == .reset || outcome.change == .refused
         if usable, !isReset, !phase.isClosed, !contexts[index].isDying {
@@ -140,6 +142,7 @@ extension Connection {
             case .reset(let reset):
                 counters.count(.MPRstRx)
                 why = "reset by peer: \(reset.reasonText)"
+                contexts[index].endedTransiently = reset.transient
             case .fail:
                 counters.count(.MPFailRx)
             case .fastClose(let close) where close.receiverKey == keys.local && state.isMultipath:

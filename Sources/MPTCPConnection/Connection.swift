@@ -43,6 +43,11 @@ public struct Connection: ~Copyable {
     var thirdAckDue = false
     /// Where an ACK with MP_FASTCLOSE goes out before the RST (version 0).
     var fastCloseSubflow: Int?
+    /// When a connection without any subflow ends; `distantFuture` while there is one.
+    var pathlessDeadline = MonotonicInstant.distantFuture
+    /// The peer answered a join to its first address with RST: it does not know the connection any more.
+    var peerHasForgotten = false
+    var pathUse: PathUse
     /// The version that a SYN/ACK named instead of ours.
     var answeredVersion: UInt8?
     var usesLongDataAck = false
@@ -82,6 +87,7 @@ public struct Connection: ~Copyable {
         send = SendStream(limit: configuration.sendBuffer, unsentLimit: configuration.unsentBuffer)
         receive = ReceiveStream(
             initial: configuration.initialReceiveWindow, maximum: configuration.receiveBuffer)
+        pathUse = configuration.pathUse
         scheduler = PacketScheduler(configuration.scheduler)
         addresses = AddressBook(limit: configuration.acceptedAddresses)
     }

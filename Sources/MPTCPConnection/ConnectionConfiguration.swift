@@ -25,6 +25,18 @@ public enum MultipathMode: Sendable, Equatable {
     }
 }
 
+/// How the connecting side uses several paths together (RFC 8684 leaves it to the host).
+public enum PathUse: String, Sendable, CaseIterable {
+    /// All at once.
+    case aggregate
+    /// The first carries all; the others are joined as backup (RFC 8684 §3.3.8) and used while it fails.
+    case handover
+    /// Another is joined when one is stalled, loses more than 2 %, or has a round trip of four times its best.
+    case interactive
+    /// One at a time, the next joined only after the last has failed: break before make.
+    case single
+}
+
 /// Settings of one connection; a listener's connections take the listener's.
 public struct ConnectionConfiguration: Sendable {
     public var multipath: MultipathMode = .automatic
@@ -56,6 +68,11 @@ public struct ConnectionConfiguration: Sendable {
     public var acceptedAddresses = 8
     /// Open subflows from every own address to every address of the peer (the connecting side's part).
     public var fullMesh = true
+    public var pathUse = PathUse.aggregate
+    /// How long a connection is kept whose last subflow has failed, while every path is tried again. Zero: not at all.
+    public var pathlessTimeout: TimeSpan = .seconds(60)
+    /// The same where the peer itself reset the last subflow, without saying that this is transient.
+    public var pathlessTimeoutAfterReset: TimeSpan = .seconds(5)
     /// Announce own addresses with ADD_ADDR (the listening side's part).
     public var announceAddresses = true
     /// SYNs sent before an attempt to connect is given up. 1...20

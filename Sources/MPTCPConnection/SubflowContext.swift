@@ -33,6 +33,10 @@ struct SubflowContext: ~Copyable {
     /// Largest payload of one packet, bytes.
     var maximumBurst: Int
     var dataWaiting = false
+    /// MP_PRIO with this backup flag is due on this subflow.
+    var priorityDue: Bool?
+    /// The peer's RST said that it is transient (T flag, RFC 8684 §3.6), or our own reason may pass.
+    var endedTransiently = false
     /// Distance from subflow to data offsets of what was sent last here, and the data offset from which it holds.
     var sendShift: Int64 = 0
     var sendShiftSince: Int64 = 1

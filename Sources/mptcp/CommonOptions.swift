@@ -60,9 +60,6 @@ struct CommonOptions: ParsableArguments {
     }
 
     func validate() throws {
-        if mode != .aggregate, paths.count != 1 {
-            throw ValidationError("--mode \(mode.rawValue) is not yet available in this version; aggregate is")
-        }
         _ = try specifications()
     }
 
@@ -98,6 +95,7 @@ struct CommonOptions: ParsableArguments {
         configuration.captureFile = capture
         configuration.connection.multipath = version.mode
         configuration.connection.requestChecksum = checksum
+        configuration.connection.pathUse = mode.use
         configuration.connection.scheduler = scheduler
         configuration.connection.congestion = congestion
         return try MPTCPStack(configuration)
@@ -115,11 +113,20 @@ struct CommonOptions: ParsableArguments {
 enum PathMode: String, CaseIterable, ExpressibleByArgument {
     case aggregate, handover, interactive, single
 
+    var use: PathUse {
+        switch self {
+        case .aggregate: .aggregate
+        case .handover: .handover
+        case .interactive: .interactive
+        case .single: .single
+        }
+    }
+
     static let list = """
         aggregate: all paths at once
-        handover: the others are backup (not yet available in this version)
-        interactive: add another when the first is slow or lossy (not yet available)
-        single: one at a time, the next after the last has failed (not yet available)
+        handover: the others are backup, used while the first fails
+        interactive: add another when the first is slow or lossy
+        single: one at a time, the next after the last has failed
         """
 }
 

@@ -132,9 +132,14 @@ extension Connection {
         _ setup: SubflowSetup, remoteAddressID: AddressID, now: MonotonicInstant, counters: inout StackCounters
     ) -> Int? {
         guard isFullyMultipath, phase == .open, liveSubflows < configuration.maximumSubflows else { return nil }
+        var setup = setup
+        if pathUse == .handover { setup.isBackup = true }
+        var settings = subflowConfiguration(setup)
+        // One at a time: a path that does not answer within seconds makes way for the next.
+        if pathUse == .single || isPathless { settings.synRetries = min(settings.synRetries, 1) }
         let tcp = Subflow(
-            activeOpen: subflowConfiguration(setup), initialSequence: setup.initialSequence,
-            timestampOffset: setup.timestampOffset, now: now)
+            activeOpen: settings, initialSequence: setup.initialSequence, timestampOffset: setup.timestampOffset,
+            now: now)
         counters.count(.MPJoinSynTx)
         return place(
             SubflowContext(

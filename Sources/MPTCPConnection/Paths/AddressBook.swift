@@ -59,6 +59,8 @@ struct AddressBook {
     private var attempts: [Attempt] = []
     private var outgoing: [MPTCPOption] = []
     private var initialLocal = IPAddress.anyIPv4
+    /// No subflow is left.
+    private var hurries = false
     let limit: Int
 
     init(limit: Int) { self.limit = limit }
@@ -67,6 +69,9 @@ struct AddressBook {
         initialLocal = setup.tuple.local.address
         remotes = [Remote(id: AddressID(0), endpoint: remote)]
     }
+
+    /// More than one pair of addresses could carry a subflow.
+    var hasAlternative: Bool { locals.count > 1 || remotes.count > 1 }
 
     // MARK: Own addresses
 
@@ -149,7 +154,7 @@ struct AddressBook {
     /// When a pair of addresses may be tried again.
     var nextAttempt: MonotonicInstant {
         var deadline = MonotonicInstant.distantFuture
-        for attempt in attempts where !attempt.isOpen && attempt.tries < Self.joinTries {
+        for attempt in attempts where !attempt.isOpen && (hurries || attempt.tries < Self.joinTries) {
             deadline = min(deadline, attempt.notBefore)
         }
         return deadline
@@ -183,9 +188,11 @@ struct AddressBook {
     // MARK: Full mesh
 
     /// The next pair of addresses without a subflow, and notes it as tried.
+    /// - Parameter isUrgent: there is no subflow: pairs are tried again without end, and soon.
     mutating func nextPair(
-        now: MonotonicInstant, skipInitialRemote: Bool, inUse: (IPAddress, Endpoint) -> Bool
+        now: MonotonicInstant, skipInitialRemote: Bool, isUrgent: Bool, inUse: (IPAddress, Endpoint) -> Bool
     ) -> PathRequest? {
+        hurries = isUrgent
         for remote in remotes {
             if skipInitialRemote, remote.id.rawValue == 0 { continue }
             for local in locals where local.value.address.isIPv6 == remote.endpoint.address.isIPv6 {
@@ -218,14 +225,47 @@ struct AddressBook {
         if attempts[index].isOpen {
             // It was open and is not in use any more: wait before the next try.
             attempts[index].isOpen = false
-            attempts[index].notBefore = now + .seconds(Int64(1 << min(attempts[index].tries, 6)))
+            attempts[index].notBefore = now + backoff(attempts[index].tries)
             return false
         }
-        guard attempts[index].tries < Self.joinTries, attempts[index].notBefore <= now else { return false }
+        guard hurries || attempts[index].tries < Self.joinTries, attempts[index].notBefore <= now else { return false }
         attempts[index].tries += 1
         attempts[index].isOpen = true
         attempts[index].notBefore = .distantFuture
         return true
+    }
+
+    private func backoff(_ tries: Int) -> TimeSpan {
+        hurries ? .milliseconds(500 << Int64(min(tries, 4))) : .seconds(Int64(1 << min(tries, 6)))
+    }
+
+    /// A subflow between these two has ended.
+    mutating func noteFailed(_ local: IPAddress, _ remote: Endpoint, now: MonotonicInstant) {
+        guard locals.contains(where: { $0.value.address == local }) else { return }
+        if let index = attempts.firstIndex(where: { $0.local == local && $0.remote == remote }) {
+            guard attempts[index].isOpen else { return }
+            attempts[index].isOpen = false
+            attempts[index].notBefore = now + backoff(attempts[index].tries)
+        } else if attempts.count < 256 {
+            attempts.append(
+                Attempt(local: local, remote: remote, tries: 1, notBefore: now + backoff(1), isOpen: false))
+        }
+    }
+
+    /// A join succeeded: the next failure is the first.
+    mutating func noteJoined(_ local: IPAddress, _ remote: Endpoint) {
+        for index in attempts.indices where attempts[index].local == local && attempts[index].remote == remote {
+            attempts[index].tries = 1
+        }
+    }
+
+    /// No subflow is left: what waits long for its next try waits no longer than a second.
+    mutating func hasten(now: MonotonicInstant) {
+        hurries = true
+        for index in attempts.indices where !attempts[index].isOpen {
+            attempts[index].notBefore = min(attempts[index].notBefore, now + .seconds(1 as Int64))
+            attempts[index].tries = min(attempts[index].tries, 1)
+        }
     }
 
     /// The host has no way from this address to that one.

@@ -26,7 +26,9 @@ extension Connection {
         for index in contexts.indices where !contexts[index].isClosed {
             used.append((contexts[index].setup.tuple.local.address, contexts[index].setup.tuple.remote))
         }
-        let request = addresses.nextPair(now: now, skipInitialRemote: peerForbidsJoinToInitial) { local, remote in
+        let request = addresses.nextPair(
+            now: now, skipInitialRemote: peerForbidsJoinToInitial, isUrgent: isPathless
+        ) { local, remote in
             used.contains { $0.0 == local && $0.1 == remote }
         }
         if request == nil { wantsPathCheck = false }
@@ -36,7 +38,8 @@ extension Connection {
     //= RFC 8684 §3.2 joins begin once the keys are known to both; the connecting side opens them (§3.9)
     var mayOpenPaths: Bool {
         role == .initiator && configuration.fullMesh && state == .multipath(confirmed: true) && isFullyMultipath && phase == .open
-            && send.finish != .acknowledged && liveSubflows < configuration.maximumSubflows
+            && (send.finish != .acknowledged || isPathless) && liveSubflows < configuration.maximumSubflows
+            && wantsAnotherPath
     }
 
     public mutating func pathUnavailable(_ request: PathRequest) { addresses.noteUnreachable(request) }

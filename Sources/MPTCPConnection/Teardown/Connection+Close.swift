@@ -24,11 +24,12 @@ extension Connection {
         }
     }
 
-    private mutating func close(_ reason: ConnectionCloseReason) {
+    mutating func close(_ reason: ConnectionCloseReason) {
         phase = .closed(reason)
         dataTimer = .distantFuture
         dataFinTimer = .distantFuture
         drainTimer = .distantFuture
+        pathlessDeadline = .distantFuture
         send.reinjections.removeAll()
         events.insert(.closed)
         if receive.available > 0 || receive.isFinished { noteReadable() }
@@ -97,7 +98,7 @@ extension Connection {
 
     /// Looks at what a call did to one subflow and to the whole: reinjection, FINs, the end.
     mutating func settle(_ index: Int, now: MonotonicInstant, counters: inout StackCounters) {
-        if contexts[index].isClosed { subflowClosed(index, counters: &counters) }
+        if contexts[index].isClosed { subflowClosed(index, now: now, counters: &counters) }
         if phase.isClosed { return retireClosed() }
         if discardIncoming, receive.available > 0 { receive.consume(receive.available) }
         progressClose(now: now)
@@ -106,14 +107,15 @@ extension Connection {
         if receive.isFinished, send.finish == .acknowledged, phase == .open { beginDraining(now: now) }
         updateDataWaiting(now: now)
         hastenDraining(now: now)
-        finishIfOver(counters: &counters)
+        finishIfOver(now: now, counters: &counters)
         retireClosed()
     }
 
-    private mutating func subflowClosed(_ index: Int, counters: inout StackCounters) {
+    private mutating func subflowClosed(_ index: Int, now: MonotonicInstant, counters: inout StackCounters) {
         guard !contexts[index].isReported else { return }
         events.insert(.subflowClosed)
         wantsPathCheck = true
+        noteFailedPath(index, now: now)
         if contexts[index].tcp.phase == .closed, !contexts[index].wasReinjected {
             contexts[index].wasReinjected = true
             reinjectUnacknowledged(index)
@@ -186,10 +188,17 @@ extension Connection {
     }
 
     /// Ends the connection when no subflow is left to carry it.
-    private mutating func finishIfOver(counters: inout StackCounters) {
+    private mutating func finishIfOver(now: MonotonicInstant, counters: inout StackCounters) {
         guard liveSubflows == 0 else { return }
         if phase == .draining { return close(.finished) }
         if receive.isFinished, send.finish == .acknowledged { return close(.finished) }
+        if staysWithoutPath(now: now) { return }
+        close(failureReason)
+    }
+
+    /// Why a connection without a subflow ends.
+    var failureReason: ConnectionCloseReason {
+        if peerHasForgotten { return .reset }
         var reason = handshakeError ?? .timedOut
         for index in contexts.indices {
             guard let why = contexts[index].closeReason else { continue }
@@ -201,12 +210,11 @@ extension Connection {
                 reason = .protocolError(why)
             }
         }
-        if allSubflowsEndedWithFin { reason = .reset }
-        close(reason)
+        return allSubflowsEndedWithFin ? .reset : reason
     }
 
     /// Every subflow was closed with FIN although the data level had not ended.
-    private var allSubflowsEndedWithFin: Bool {
+    var allSubflowsEndedWithFin: Bool {
         for index in contexts.indices where contexts[index].closeReason != nil { return false }
         return true
     }

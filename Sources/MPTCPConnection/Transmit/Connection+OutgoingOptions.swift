@@ -105,6 +105,13 @@ extension Connection {
         }
         if signal.dataAck != nil || signal.mapping != nil { options.append(signal) }
         appendFailure(to: &options, &counters)
+        //= RFC 8684 §3.3.8 MP_PRIO changes the priority of the subflow on which it is sent
+        if let backup = contexts[index].priorityDue,
+            options.append(.priority(MPPriority(backup: backup, addressID: nil)))
+        {
+            counters.count(.MPPrioTx)
+            contexts[index].priorityDue = nil
+        }
         return options
     }
 

@@ -120,6 +120,18 @@ public final class Network {
         pump(host)
     }
 
+    /// Gives the interface at one end of a link another address, as a new lease does; the host is told.
+    public func changeAddress(
+        from old: IPAddress, to new: IPAddress, prefixLength: Int, of link: Int, end: LinkEnd
+    ) {
+        let port = links[link].port(end)
+        let host = hosts[port.host]
+        host.stack.removeAddress(old, now: now)
+        host.stack.addAddress(new, prefixLength: prefixLength, to: port.interface)
+        host.stack.announceAddresses(now: now)
+        pump(host)
+    }
+
     /// Runs `action` at an instant, or as the next event when that has passed.
     public func schedule(at time: MonotonicInstant, _ action: @escaping (Network) -> Void) {
         actions.append(action)
