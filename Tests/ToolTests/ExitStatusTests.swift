@@ -8,6 +8,8 @@ import Testing
         "cat --listen 0", "cat --listen 5 192.0.2.1 5", "cat --keep 192.0.2.1 5",
         "cat --path tun:x 192.0.2.1 5", "cat --path tun:x,address=10.0.0.1 192.0.2.1 5",
         "cat --path a/b 192.0.2.1 5", "cat --path udp:192.0.2.1 192.0.2.1 5", "cat --path nosuch0 192.0.2.1 5",
+        "cat --path lo 192.0.2.1 5", "cat --mptcp-version 2 192.0.2.1 5",
+        "cat --mode sideways 192.0.2.1 5", "cat --scheduler none 192.0.2.1 5",
         "cat --congestion none 192.0.2.1 5", "cat --log-level loud 192.0.2.1 5",
         "cat --report /nonexistent/r --path lo 192.0.2.1 5", "bench", "bench --send 192.0.2.1 5",
         "bench --receive --listen 5", "bench --seconds 0 192.0.2.1 5", "bench --seconds nan 192.0.2.1 5",
