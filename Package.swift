@@ -77,6 +77,10 @@ let package = Package(
             ],
             swiftSettings: settings),
         .executableTarget(
+            name: "ManyConnections",
+            dependencies: ["MPTCPSockets", "MPTCPConnection", "PacketBackends", "TransportValues"],
+            path: "Examples/ManyConnections", swiftSettings: settings),
+        .executableTarget(
             name: "Fuzz", dependencies: ["WireFormats", "TransportValues"], path: "Fuzz", exclude: ["Coverage"],
             swiftSettings: settings),
         tests("TransportValuesTests", ["TransportValues"]),

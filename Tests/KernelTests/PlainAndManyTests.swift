@@ -42,6 +42,23 @@ struct PlainAndManyTests {
         #expect(outcome.peer?.kernel?.checksum == true)
     }
 
+    /// 64 connections at once through one stack of ours, over two paths.
+    @Test(.timeLimit(.minutes(2)), arguments: BackendKind.allCases)
+    func sixtyFourThroughOneStack(backend: BackendKind) throws {
+        let lab = try lab(backend)
+        let before = try KernelCounters(lab.far)
+        let peer = try KernelPeer(
+            listenIn: lab.far, address: "0.0.0.0", port: 4000, ["--echo", "--connections", "64"])
+        let specifications = lab.nearPaths.filter { $0 != "--path" }
+        let child = try lab.near.start(
+            [LabEnvironment.program("ManyConnections"), lab.farAddress(1), "4000", "64", "300000"] + specifications)
+        #expect(try child.wait(timeout: 90) == .exited(0), "\(child.summary)")
+        let results = try peer.results(timeout: 30)
+        #expect(results.count == 64)
+        #expect(results.allSatisfy { $0.error == nil && $0.multipath == true })
+        #expect(try KernelCounters(lab.far).since(before)["MPJoinAckRx"] >= 64)
+    }
+
     /// 64 connections at once before one kernel listener, each with bytes of its own.
     @Test(.timeLimit(.minutes(3)), arguments: [BackendKind.packetSocket])
     func sixtyFourAtOnce(backend: BackendKind) throws {

@@ -48,5 +48,8 @@ public enum LabEnvironment {
         return packageRoot + "/.build/release/mptcp"
     }()
 
+    /// Another program of this package, from the same build.
+    public static func program(_ name: String) -> String { packageRoot + "/.build/release/" + name }
+
     public static let peerScript = packageRoot + "/Tests/KernelTests/Peers/peer.py"
 }
