@@ -17,7 +17,8 @@ enum WaitOutcome: Sendable {
 }
 
 /// What the loop keeps of one connection beside the host's own state: who waits for it, and what it said last.
-struct ConnectionRecord {
+/// A class, since writing through a dictionary of structs allocates at every write.
+final class ConnectionRecord {
     /// The life of the socket as its owner sees it.
     enum Phase {
         case connecting, open
@@ -39,7 +40,7 @@ struct ConnectionRecord {
 
     init(phase: Phase) { self.phase = phase }
 
-    mutating func take(_ kind: WaitKind) -> Waiter? {
+    func take(_ kind: WaitKind) -> Waiter? {
         defer { waiters[kind.rawValue] = nil }
         return waiters[kind.rawValue]
     }
