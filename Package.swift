@@ -81,6 +81,10 @@ let package = Package(
             dependencies: ["MPTCPSockets", "MPTCPConnection", "PacketBackends", "TransportValues"],
             path: "Examples/ManyConnections", swiftSettings: settings),
         .executableTarget(
+            name: "Middleboxes", dependencies: ["NetworkSimulation", "MPTCPConnection", "TransportValues", "WireFormats"],
+            path: "Checks/Middleboxes",
+            swiftSettings: settings),
+        .executableTarget(
             name: "Fuzz", dependencies: ["WireFormats", "TransportValues"], path: "Fuzz", exclude: ["Coverage"],
             swiftSettings: settings),
         tests("TransportValuesTests", ["TransportValues"]),

@@ -15,6 +15,7 @@ extension Connection {
             return
         }
         countOptionFaults(segment, &counters)
+        noteRepeatedSYN(index, segment)
         let wasSynchronized = contexts[index].tcp.isSynchronized
         let outcome = contexts[index].tcp.receive(segment, now: now)
         if case .dropped(let reason) = outcome.verdict {
@@ -55,6 +56,15 @@ extension Connection {
         else { return false }
         if case .capable? = segment.options.multipath.other { return false }
         return segment.sequence != contexts[index].tcp.initialReceiveSequence + 1
+    }
+
+    //= RFC 8684 §3.9 a client whose SYNs with MP_CAPABLE get no answer tries without: something drops them, or our
+    // answers to them
+    private mutating func noteRepeatedSYN(_ index: Int, _ segment: TCPSegment) {
+        guard state == .offered, role == .listener, contexts[index].tcp.phase == .synReceived, segment.flags == .syn,
+            segment.sequence == contexts[index].tcp.initialReceiveSequence, segment.options.multipath.isEmpty
+        else { return }
+        fallBack(.peerSentNoCapable)
     }
 
     private func countOptionFaults(_ segment: TCPSegment, _ counters: inout StackCounters) {
@@ -122,6 +132,8 @@ extension Connection {
     }
 
     mutating func receivePlainFin(_ index: Int) {
+        // A DATA_FIN came before the connection fell back: this FIN only ends the subflow.
+        if receive.isFinished { return }
         // The subflow's FIN is consumed: everything before it has been placed.
         _ = receive.noteFin(at: receive.next)
         _ = receive.consumeFin()

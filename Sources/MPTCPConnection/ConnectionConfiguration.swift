@@ -79,8 +79,12 @@ public struct ConnectionConfiguration: Sendable {
     public var synRetries = 6
     /// How long a subflow may go without any progress before it is given up.
     public var userTimeout: TimeSpan = .seconds(120)
-    /// A keepalive is sent after this idle time; nil: none.
-    public var keepalive: TimeSpan? = nil
+    /// A subflow is probed after this idle time, below the time-outs of most translators (RFC 5382 §5 asks them for 2 h,
+    /// many forget after 5 minutes); nil: never.
+    public var keepalive: TimeSpan? = .seconds(120)
+    /// Between probes that are not answered, and how many may stay so before the subflow is given up.
+    public var keepaliveInterval: TimeSpan = .seconds(10)
+    public var keepaliveProbes = 6
     /// How long a subflow stays in TIME-WAIT (2 MSL, RFC 9293 §3.3.2).
     public var timeWait: TimeSpan = .seconds(60)
 

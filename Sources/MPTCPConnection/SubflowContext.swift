@@ -27,6 +27,8 @@ struct SubflowContext: ~Copyable {
     var wasReinjected = false
     /// An 8-byte data sequence number came here: DATA_ACKs are 8 bytes from now on (RFC 8684 §3.3.2).
     var sawDataAck = false
+    /// Segments without any Multipath TCP option have come since the last DATA_ACK.
+    var hearsBareSegments = false
     var lastTimeouts = 0
     /// A RST is due; nothing else happens on it any more.
     var isDying = false

@@ -19,6 +19,11 @@ struct SendState: BitwiseCopyable {
     var windowAcknowledgment: Int64 = 0
     /// The largest segment, options included and headers not: the least of peer's MSS, ours and the path's.
     var segmentLimit: Int
+    /// ``segmentLimit`` before the path was suspected to swallow long segments, when to try that again, and how often it
+    /// was suspected.
+    var limitBefore = 0
+    var limitUntil = MonotonicInstant.distantFuture
+    var suspicions = 0
     /// Multipath TCP option bytes of the last data segment: what the next will probably carry.
     var multipathOptionBytes = 0
     /// close() was called.

@@ -18,6 +18,10 @@ struct LinkCommand: ParsableCommand {
 
               mptcp link --from nsA:tunA,address=10.1.1.1/24 --to nsB:tunB,address=10.1.1.2/24 \\
                 --rate 100mbit --delay 10ms --loss 1% --queue 256kB --seed 7
+
+            Middleboxes stand at the --to end, in the order given. All take inside=from|to; the forms of --box are
+
+              \(Middlebox.forms.joined(separator: "\n  "))
             """)
 
     @Option(help: ArgumentHelp("One end; address= may be repeated, IPv6 too", valueName: Self.endForm))
@@ -62,6 +66,11 @@ struct LinkCommand: ParsableCommand {
             "Take the link away, e.g. 3s+2s: after 3 s, for 2 s; may be repeated", valueName: "start+length"))
     var outage: [LinkOutage] = []
 
+    @Option(
+        help: ArgumentHelp("What stands in the path, seen from --from; may be repeated, see above", valueName: "box"),
+        transform: BoxArgument.parse)
+    var box: [BoxArgument] = []
+
     @Option(help: "Makes losses and the rest repeatable (default: drawn anew)")
     var seed: UInt64?
 
@@ -97,8 +106,13 @@ struct LinkCommand: ParsableCommand {
         }
         let devices = try LinkDevices(from: from, to: to)
         var runner = LinkRunner(
-            devices: devices, forward: LinkModel(forward, randomness: randomness.fork()),
-            backward: LinkModel(backward, randomness: randomness.fork()), signals: signals, timer: timer)
+            devices: devices,
+            link: EmulatedLink(
+                forward: LinkModel(forward, randomness: randomness.fork()),
+                backward: LinkModel(backward, randomness: randomness.fork()), boxes: box.map(\.value),
+                randomness: randomness.fork()),
+            boxes: box.map(\.text), signals: signals, timer: timer)
+        LinkRunner.raisePriority(for: [forward, backward])
         runner.schedule(outage)
         standardOutput("ready\n")
         let failure = runner.run(for: seconds.map { TimeSpan(seconds: $0) })
@@ -124,5 +138,19 @@ struct LinkCommand: ParsableCommand {
             throw ValidationError("'\(text)' is no length of time: write 10ms, 2.5s or 200us")
         }
         return span
+    }
+}
+
+/// A middlebox, and as it was written.
+struct BoxArgument {
+    var text: String
+    var value: Middlebox
+
+    static func parse(_ text: String) throws -> BoxArgument {
+        do throws(MiddleboxTextError) {
+            return BoxArgument(text: text, value: try Middlebox(parsing: text))
+        } catch {
+            throw ValidationError("\(error)")
+        }
     }
 }

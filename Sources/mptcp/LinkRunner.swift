@@ -46,8 +46,8 @@ struct LinkDevices: ~Copyable {
 /// Carries packets between two devices by the wall clock.
 struct LinkRunner: ~Copyable {
     private var devices: LinkDevices
-    private var forward: LinkModel
-    private var backward: LinkModel
+    private var link: EmulatedLink
+    private let boxes: [String]
     private let signals: Int32
     private let timer: Int32
     private var buffer = [UInt8](repeating: 0, count: packetHeadroom + largestPacket)
@@ -75,12 +75,11 @@ struct LinkRunner: ~Copyable {
     }
 
     init(
-        devices: consuming LinkDevices, forward: consuming LinkModel, backward: consuming LinkModel, signals: Int32,
-        timer: Int32
+        devices: consuming LinkDevices, link: consuming EmulatedLink, boxes: [String], signals: Int32, timer: Int32
     ) {
         self.devices = devices
-        self.forward = forward
-        self.backward = backward
+        self.link = link
+        self.boxes = boxes
         self.signals = signals
         self.timer = timer
     }
@@ -92,7 +91,6 @@ struct LinkRunner: ~Copyable {
 
     /// Runs until a signal, or for a time. Returns what ended it early.
     mutating func run(for duration: TimeSpan?) -> BackendError? {
-        raisePriority()
         let start = Self.now()
         let end = duration.map { start + $0 } ?? .distantFuture
         do throws(BackendError) {
@@ -103,7 +101,7 @@ struct LinkRunner: ~Copyable {
                 if now >= end { return nil }
                 let change = flip(at: now, since: start)
                 if read { continue }
-                let next = min(min(forward.nextDeparture, backward.nextDeparture), min(end, change))
+                let next = min(link.nextDeparture, min(end, change))
                 // A sleep shorter than this costs more time than it fills.
                 if next - now > .microseconds(15) { wait(until: next) }
             }
@@ -114,11 +112,8 @@ struct LinkRunner: ~Copyable {
     }
 
     /// A link that is late is a wrong link: ask to run before the hosts that use it. Not granted: no harm.
-    private func raisePriority() {
-        var isTimed = false
-        for configuration in [forward.configuration, backward.configuration] {
-            if configuration.delay > .zero || configuration.rate != .unlimited { isTimed = true }
-        }
+    static func raisePriority(for configurations: [LinkConfiguration]) {
+        let isTimed = configurations.contains { $0.delay > .zero || $0.rate != .unlimited }
         var parameters = sched_param()
         parameters.sched_priority = 1
         // Without a delay or rate the time is the machine's own, and a flood would take a whole core from it.
@@ -135,23 +130,25 @@ struct LinkRunner: ~Copyable {
     /// Puts what the kernels sent onto the link; false when there was nothing.
     private mutating func readDevices() throws(BackendError) -> Bool {
         // The bindings keep the closures from borrowing all of self.
-        let fromA = try Self.read(&devices.a, into: &forward)
-        let fromB = try Self.read(&devices.b, into: &backward)
+        let fromA = try Self.read(&devices.a, .a, into: &link)
+        let fromB = try Self.read(&devices.b, .b, into: &link)
         return fromA || fromB
     }
 
-    private static func read(_ device: inout TunDevice, into link: inout LinkModel) throws(BackendError) -> Bool {
-        try device.receive { packet, _ in _ = link.enqueue(packet, now: now()) } > 0
+    private static func read(
+        _ device: inout TunDevice, _ end: LinkEnd, into link: inout EmulatedLink
+    ) throws(BackendError) -> Bool {
+        try device.receive { packet, _ in link.enqueue(packet, from: end, now: now()) } > 0
     }
 
     private mutating func deliver() throws(BackendError) {
-        try Self.deliver(&forward, to: &devices.b, &buffer, &lateness, &refused)
-        try Self.deliver(&backward, to: &devices.a, &buffer, &lateness, &refused)
+        try Self.deliver(&link, to: &devices.b, .b, &buffer, &lateness, &refused)
+        try Self.deliver(&link, to: &devices.a, .a, &buffer, &lateness, &refused)
     }
 
     private static func deliver(
-        _ link: inout LinkModel, to device: inout TunDevice, _ memory: inout [UInt8], _ lateness: inout Lateness,
-        _ refused: inout UInt64
+        _ link: inout EmulatedLink, to device: inout TunDevice, _ end: LinkEnd, _ memory: inout [UInt8],
+        _ lateness: inout Lateness, _ refused: inout UInt64
     ) throws(BackendError) {
         var span = memory.mutableSpan
         var buffer = unsafe span.mutableBytes
@@ -159,9 +156,8 @@ struct LinkRunner: ~Copyable {
             let now = now()
             let due = link.nextDeparture
             if due > now { return }
-            lateness.note((now - due).nanoseconds)
             var length = 0
-            _ = link.dequeue(now: now) { packet in
+            let arrived = link.dequeue(to: end, now: now) { packet in
                 length = packet.byteCount
                 unsafe buffer.withUnsafeMutableBytes { target in
                     unsafe packet.withUnsafeBytes { source in
@@ -170,6 +166,9 @@ struct LinkRunner: ~Copyable {
                     }
                 }
             }
+            // What is due is for the other end, or a box has kept it.
+            guard arrived else { return }
+            lateness.note((now - due).nanoseconds)
             let metadata = TransmitMetadata(
                 interface: InterfaceID(0), length: length, headerLength: 0, networkHeaderLength: 0)
             if try device.send(&buffer, headroom: packetHeadroom, metadata: metadata) != .sent { refused += 1 }
@@ -187,8 +186,7 @@ struct LinkRunner: ~Copyable {
     }
 
     private mutating func setUp(_ isUp: Bool, now: MonotonicInstant) {
-        forward.setUp(isUp, now: now)
-        backward.setUp(isUp, now: now)
+        link.setUp(isUp, now: now)
     }
 
     /// Sleeps until a packet, a signal or the instant. A timer descriptor, unlike poll's own timeout, has no slack.
@@ -216,8 +214,9 @@ struct LinkRunner: ~Copyable {
     }
 
     func summary(from: LinkEndSpecification, to: LinkEndSpecification, seed: UInt64) -> String {
-        var text = Self.line("\(from.description) → \(to.description)", forward.counters)
-        text += Self.line("\(to.description) → \(from.description)", backward.counters)
+        var text = Self.line("\(from.description) → \(to.description)", link.counters(from: .a))
+        text += Self.line("\(to.description) → \(from.description)", link.counters(from: .b))
+        for (box, count) in zip(boxes, link.interventions) { text += "box \(box): \(count) interventions\n" }
         if refused > 0 { text += "refused by the receiving kernel: \(refused) packets\n" }
         let mean = lateness.packets > 0 ? lateness.total / Int64(lateness.packets) : 0
         text += "late by \(mean / 1000) µs on average, \(lateness.worst / 1000) µs at worst"

@@ -32,6 +32,10 @@ extension Connection {
         } else if fallsBackForMissingDataAck(index, segment, outcome, counters: &counters) {
             return placePlain(index, segment, outcome, packet: packet, now: now)
         }
+        noteBareSegment(index, segment, outcome)
+        if endsAsTCP(index, segment, outcome), revertForUnmappedData(index, now: now, counters: &counters) {
+            return placePlain(index, segment, outcome, packet: packet, now: now)
+        }
         if receivesAsTCP { return placePlain(index, segment, outcome, packet: packet, now: now) }
         if case .held(let from) = receiveReversion {
             guard let range = outcome.payload else { return }
@@ -186,7 +190,8 @@ extension Connection {
         counters: inout StackCounters
     ) {
         var own = own
-        if let mapping = own, useChecksum || !mapping.subflow.contains(range) {
+        // One that reaches beyond this segment is for the next ones too, which may not repeat it.
+        if let mapping = own, useChecksum || mapping.subflow != range {
             if !register(mapping, index, counters: &counters) { own = nil }
         }
         var position = range.lowerBound

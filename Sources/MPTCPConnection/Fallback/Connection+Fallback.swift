@@ -100,6 +100,15 @@ extension Connection {
         return true
     }
 
+    /// As ``revertSending(_:_:)``, when the subflow's acknowledgements are known to count from now on.
+    mutating func revertAfterAcknowledgments(_ index: Int, now: MonotonicInstant) -> Bool {
+        guard revertSending(index, .ackWithoutDataAck) else { return false }
+        let acknowledged = min(contexts[index].tcp.sendUnacknowledged + fallbackSendShift, send.end)
+        if send.acknowledge(upTo: acknowledged) > 0 { noteDataProgress(now: now) }
+        send.widen(to: contexts[index].tcp.peerWindowEdge + fallbackSendShift, window: send.largestWindow)
+        return true
+    }
+
     /// The infinite mapping for a segment of this subflow, while the peer may not know it.
     func infiniteMapping(_ index: Int) -> DSSMapping? {
         guard let infinite, !contexts[index].isClosed,
@@ -193,7 +202,7 @@ extension Connection {
         guard !receivesAsTCP else { return }
         let shift = dataOffset &- subflowOffset(declared.subflowSequence, index)
         guard contexts[index].isReady, becomesOnlySubflow(index),
-            shift == receive.next &- firstUndelivered(index)
+            receive.isFinished || shift == receive.next &- firstUndelivered(index)
         else {
             counters.count(.FallbackFailed)
             return resetSubflow(

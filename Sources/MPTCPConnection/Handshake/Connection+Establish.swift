@@ -178,6 +178,7 @@ extension Connection {
     mutating func noteFourthAck(_ index: Int, _ segment: TCPSegment) {
         guard case .joinAckSent = contexts[index].handshake, !segment.flags.contains(.syn) else { return }
         contexts[index].handshake = .joined
+        retireReplaced(by: index)
         addresses.noteJoined(contexts[index].setup.tuple.local.address, contexts[index].setup.tuple.remote)
     }
 

@@ -112,7 +112,8 @@ extension Connection {
         result.synRetries = configuration.synRetries
         result.userTimeout = configuration.userTimeout
         if let idle = configuration.keepalive {
-            result.keepalive = SubflowConfiguration.Keepalive(idle: idle)
+            result.keepalive = SubflowConfiguration.Keepalive(
+                idle: idle, interval: configuration.keepaliveInterval, probes: configuration.keepaliveProbes)
         }
         result.timeWait = configuration.timeWait
         return result

@@ -23,7 +23,7 @@ extension Connection {
             return nil
         }
         var used: [(IPAddress, Endpoint)] = []
-        for index in contexts.indices where !contexts[index].isClosed {
+        for index in contexts.indices where !contexts[index].isClosed && !mayBeReplaced(index) {
             used.append((contexts[index].setup.tuple.local.address, contexts[index].setup.tuple.remote))
         }
         let request = addresses.nextPair(
@@ -33,6 +33,28 @@ extension Connection {
         }
         if request == nil { wantsPathCheck = false }
         return request
+    }
+
+    /// A subflow that has been silent for some time-outs may be behind a translator that has forgotten it: a new one
+    /// between the same addresses is tried beside it.
+    private func mayBeReplaced(_ index: Int) -> Bool {
+        guard contexts[index].tcp.consecutiveTimeouts >= 3, contexts[index].isReady, phase == .open else { return false }
+        let tuple = contexts[index].setup.tuple
+        for other in contexts.indices where other != index && !contexts[other].isClosed {
+            let rival = contexts[other].setup.tuple
+            if rival.local.address == tuple.local.address, rival.remote == tuple.remote { return false }
+        }
+        return true
+    }
+
+    /// A new subflow is up: a silent one between the same addresses is not needed any more.
+    mutating func retireReplaced(by index: Int) {
+        let tuple = contexts[index].setup.tuple
+        for other in contexts.indices where other != index && !contexts[other].isClosed && contexts[other].isStalled {
+            let rival = contexts[other].setup.tuple
+            guard rival.local.address == tuple.local.address, rival.remote == tuple.remote else { continue }
+            resetSubflow(other, reason: MPTCPReset.unacceptablePerformance, why: "silent; replaced")
+        }
     }
 
     //= RFC 8684 §3.2 joins begin once the keys are known to both; the connecting side opens them (§3.9)

@@ -119,6 +119,7 @@ extension Connection {
         dataTimerBackoff += 1
         if !isOutstandingAnywhere(send.acknowledged) {
             counters.count(.dataTimeout)
+            if revertForBareAcknowledgments(now: now, counters: &counters) { return }
             _ = send.reinject(send.acknowledged..<min(send.next, send.acknowledged + 65_536))
         }
         armDataTimer(now: now)
@@ -146,6 +147,7 @@ extension Connection {
         dataFinTimer = .distantFuture
         guard send.finish == .sent, !phase.isClosed, state.isMultipath, !sendReverted else { return }
         dataFinTries += 1
+        if dataFinTries > 1, revertForBareAcknowledgments(now: now, counters: &counters) { return }
         if dataFinTries > 12 {
             return closeAll(.timedOut)
         }

@@ -83,7 +83,7 @@ extension Network {
         let host = hosts[port.host]
         let isAttached = host.attachment(of: port.interface) != nil
         while violation == nil {
-            let arrived = links[link].dequeue(to: end, now: now) { packet in
+            let arrived = links[link].path.dequeue(to: end, now: now) { packet in
                 note(packet, link: link, end: end)
                 guard isAttached else { return }
                 tap?(packet, Sighting(time: now, host: host, interface: port.interface, isSent: false, link: link))
@@ -131,7 +131,7 @@ extension Network {
                         piece,
                         Sighting(
                             time: now, host: host, interface: metadata.interface, isSent: true, link: attachment.link))
-                    _ = links[attachment.link].enqueue(piece, from: attachment.end, now: now)
+                    links[attachment.link].path.enqueue(piece, from: attachment.end, now: now)
                 }
             } catch {
                 violation = "\(host.name) sent a packet that can't be segmented: \(error)"
@@ -141,7 +141,7 @@ extension Network {
     }
 
     private func scheduleLink(_ index: Int) {
-        let departure = links[index].nextDeparture
+        let departure = links[index].path.nextDeparture
         if departure < links[index].scheduled {
             links[index].scheduled = max(departure, now)
             events.insert(.link(index), at: links[index].scheduled)

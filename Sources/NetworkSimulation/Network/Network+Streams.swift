@@ -38,7 +38,7 @@ extension Network {
         -> Int
     {
         // Each connection has a pattern of its own, which both ends know by the client's port.
-        let seed = patternBase &+ UInt64(clientPort) &* 0xd134_2543_de82_ef95
+        let seed = patternBase &+ (tellsStreamsByPort ? UInt64(clientPort) : 0) &* 0xd134_2543_de82_ef95
         let index = drivers.count
         drivers.append(StreamDriver(connection: connection, result: result, patternSeed: seed))
         host.drivers[connection] = index

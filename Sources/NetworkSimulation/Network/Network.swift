@@ -35,6 +35,8 @@ public final class Network {
     public var tap: ((RawSpan, Sighting) -> Void)?
     /// Asked after each packet that arrived; a sentence stops the run as a ``violation``.
     public var invariant: ((Network, SimulatedHost) -> String?)?
+    /// Each connection's bytes depend on the client's port; false: all connections carry the same.
+    public var tellsStreamsByPort = true
     /// The first broken invariant.
     public internal(set) var violation: String?
 
@@ -63,16 +65,19 @@ public final class Network {
     }
 
     /// Joins two hosts by a new interface each; returns the link's index. The MTU is the directions' own.
+    /// - Parameter boxes: what stands in the path, in the order from the first host to the second.
     public func connect(
-        _ a: LinkPort, _ b: LinkPort, forward: LinkConfiguration, backward: LinkConfiguration
+        _ a: LinkPort, _ b: LinkPort, forward: LinkConfiguration, backward: LinkConfiguration, boxes: [Middlebox] = []
     ) -> Int {
         let index = links.count
         let first = plug(a, mtu: forward.mtu, link: index, end: .a)
         let second = plug(b, mtu: backward.mtu, link: index, end: .b)
         links.append(
             DuplexLink(
-                forward: LinkModel(forward, randomness: randomness.fork()),
-                backward: LinkModel(backward, randomness: randomness.fork()), ends: (first, second)))
+                path: EmulatedLink(
+                    forward: LinkModel(forward, randomness: randomness.fork()),
+                    backward: LinkModel(backward, randomness: randomness.fork()), boxes: boxes,
+                    randomness: boxes.isEmpty ? randomness : randomness.fork()), ends: (first, second)))
         return index
     }
 
@@ -91,21 +96,28 @@ public final class Network {
 
     /// Takes both directions of a link away, with what is on them, or brings them back. The hosts are not told.
     public func setLink(_ link: Int, up: Bool) {
-        links[link].forward.setUp(up, now: now)
-        links[link].backward.setUp(up, now: now)
+        links[link].path.setUp(up, now: now)
     }
 
     /// Changes what a link does to packets offered from now on.
     public func configure(_ link: Int, forward: LinkConfiguration, backward: LinkConfiguration) {
-        links[link].forward.configure(forward)
-        links[link].backward.configure(backward)
+        links[link].path.forward.configure(forward)
+        links[link].path.backward.configure(backward)
     }
 
-    public func isUp(_ link: Int) -> Bool { links[link].forward.isUp && links[link].backward.isUp }
+    /// Replaces the boxes of a link; see ``EmulatedLink/install(_:randomness:)``.
+    public func install(_ boxes: [Middlebox], on link: Int) {
+        links[link].path.install(boxes, randomness: randomness.fork())
+    }
+
+    /// What each box of a link has done, see ``EmulatedLink/interventions``.
+    public func interventions(on link: Int) -> [UInt64] { links[link].path.interventions }
+
+    public func isUp(_ link: Int) -> Bool { links[link].path.forward.isUp && links[link].path.backward.isUp }
 
     /// The counters of the direction that leaves `end`.
     public func counters(of link: Int, from end: LinkEnd) -> LinkCounters {
-        end == .a ? links[link].forward.counters : links[link].backward.counters
+        end == .a ? links[link].path.forward.counters : links[link].path.backward.counters
     }
 
     /// The interface at one end of a link, as its host knows it.

@@ -73,11 +73,9 @@ public struct LinkPort {
     }
 }
 
-/// Two directions and two ends.
+/// A link and what is plugged into its two ends.
 struct DuplexLink: ~Copyable {
-    /// From end a to end b.
-    var forward: LinkModel
-    var backward: LinkModel
+    var path: EmulatedLink
     var ends: (a: Port, b: Port)
     var scheduled = MonotonicInstant.distantFuture
 
@@ -86,21 +84,5 @@ struct DuplexLink: ~Copyable {
         var interface: InterfaceID
     }
 
-    var nextDeparture: MonotonicInstant { min(forward.nextDeparture, backward.nextDeparture) }
-
     func port(_ end: LinkEnd) -> Port { end == .a ? ends.a : ends.b }
-
-    mutating func enqueue(_ packet: RawSpan, from end: LinkEnd, now: MonotonicInstant) -> LinkModel.Verdict {
-        switch end {
-        case .a: forward.enqueue(packet, now: now)
-        case .b: backward.enqueue(packet, now: now)
-        }
-    }
-
-    mutating func dequeue(to end: LinkEnd, now: MonotonicInstant, _ body: (RawSpan) -> Void) -> Bool {
-        switch end {
-        case .a: backward.dequeue(now: now, body)
-        case .b: forward.dequeue(now: now, body)
-        }
-    }
 }

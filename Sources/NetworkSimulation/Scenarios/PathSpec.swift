@@ -6,6 +6,8 @@ public struct PathSpec: Sendable {
     public var forward: LinkConfiguration
     /// From the server to the client.
     public var backward: LinkConfiguration
+    /// What stands in the path, in the order from the client to the server.
+    public var boxes: [Middlebox] = []
     /// Times, from the beginning, in which the path is away: what is on it is lost, and the hosts are not told.
     public var outages: [Range<MonotonicInstant>] = []
     /// When the client's interface is removed for good, with its host being told; nil: never.

@@ -29,6 +29,10 @@ public struct TwoPathScenario: Sendable {
     public var server: ConnectionConfiguration
     /// How the receiving application reads.
     public var reading = StreamPlan.Reading.eager
+    /// What the client connects to, where it is not the server's own first address: a translator's outside, say.
+    public var serverAddress: IPAddress?
+    /// Each connection has bytes of its own, which both ends know by the client's port; false where a box changes ports.
+    public var tellsStreamsByPort = true
     /// Whether the hosts hand over super-packets and unfinished checksums, to be done for them in software.
     public var offload = false
     /// Virtual time after which a scenario that is not done has failed.
@@ -71,7 +75,7 @@ public struct TwoPathScenario: Sendable {
         for (index, path) in paths.enumerated() {
             let link = network.connect(
                 port(clientHost, path: index, isServer: false), port(serverHost, path: index, isServer: true),
-                forward: path.forward, backward: path.backward)
+                forward: path.forward, backward: path.backward, boxes: path.boxes)
             for outage in path.outages {
                 network.schedule(at: outage.lowerBound) { $0.setLink(link, up: false) }
                 network.schedule(at: outage.upperBound) { $0.setLink(link, up: true) }
@@ -81,6 +85,7 @@ public struct TwoPathScenario: Sendable {
             }
         }
         network.invariant = invariant
+        network.tellsStreamsByPort = tellsStreamsByPort
         return network
     }
 
@@ -129,7 +134,7 @@ public struct TwoPathScenario: Sendable {
         try network.serve(network.hosts[1], on: server, plan: plans.server, backlog: max(128, connections))
         for _ in 0..<connections {
             try network.open(
-                network.hosts[0], to: server, from: Self.address(path: 0, isServer: false, isIPv6: isIPv6),
+                network.hosts[0], to: Endpoint(serverAddress ?? server.address, server.port), from: Self.address(path: 0, isServer: false, isIPv6: isIPv6),
                 plan: plans.client)
         }
     }

@@ -163,6 +163,7 @@ extension Subflow {
             timers.lastTimeout = now
             timers.backoff = min(timers.backoff &+ 1, 20)
             enterTimeoutRecovery(now)
+            suspectBlackHole(now)
             timers.retransmission = now + backedOff(timers.backoff)
         }
         outcome.retransmissionTimedOut = true

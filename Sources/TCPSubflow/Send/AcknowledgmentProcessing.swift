@@ -85,6 +85,7 @@ extension Subflow {
         }
         timers.consecutiveTimeouts = 0
         timers.waitingSince = now
+        if send.limitUntil <= now { retryLongSegments(now) }
         if sent.isEmpty {
             //= RFC 6298 §5 rule 5.2: all outstanding data acknowledged: turn the timer off
             timers.retransmission = .distantFuture

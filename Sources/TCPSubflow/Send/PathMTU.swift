@@ -24,6 +24,34 @@ extension Subflow {
             statistics.pathMTUIgnored &+= 1
             return false
         }
+        limitSegments(limit)
+        return true
+    }
+
+    /// Retransmissions of long segments that nobody answers may be too long for the path, and what says so may be lost
+    /// (RFC 2923 §2.1): after two time-outs they get shorter, as RFC 4821 §7.7 asks, and the full size is tried again
+    /// later, since the path may only have been away.
+    mutating func suspectBlackHole(_ now: MonotonicInstant) {
+        guard timers.consecutiveTimeouts >= 2, !sent.isEmpty, Int(sent.records[0].length) > Self.probedPayload,
+            Self.probedPayload + 60 < send.segmentLimit
+        else { return }
+        send.limitBefore = send.segmentLimit
+        send.limitUntil = now + .seconds(60) * Int64(1 << min(send.suspicions, 4))
+        send.suspicions += 1
+        limitSegments(Self.probedPayload + 60)
+    }
+
+    /// Goes back to the size before a suspicion when its time is over.
+    mutating func retryLongSegments(_ now: MonotonicInstant) {
+                send.limitUntil = .distantFuture
+        send.segmentLimit = max(send.segmentLimit, send.limitBefore)
+        congestion.maximumSegmentSizeChanged(segmentPayloadLimit(multipathOptionBytes: 0))
+    }
+
+    /// RFC 4821 §7.2: a size that passes almost everywhere.
+    private static let probedPayload = 1024
+
+    private mutating func limitSegments(_ limit: Int) {
         statistics.pathMTUReductions &+= 1
         send.segmentLimit = limit
         congestion.maximumSegmentSizeChanged(segmentPayloadLimit(multipathOptionBytes: 0))
@@ -31,7 +59,6 @@ extension Subflow {
         for index in 0..<sent.records.count where Int(sent.records[index].length) > payload {
             sent.markLost(index)
         }
-        return true
     }
 
     /// No reported path is believed to carry less than this beside its headers (Linux's least path MTU of 552).

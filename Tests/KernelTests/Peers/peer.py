@@ -102,6 +102,8 @@ class Watcher(threading.Thread):
             return
         if view is None:
             return
+        if self.view is not None:
+            view["subflowsTotal"] = max(view["subflowsTotal"], self.view["subflowsTotal"])
         self.view = view
         for subflow in view["subflows"]:
             self.subflows[(subflow["local"], subflow["remote"])] = subflow
