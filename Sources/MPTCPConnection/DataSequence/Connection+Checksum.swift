@@ -54,7 +54,8 @@ extension Connection {
         case .outsideWindow, .full: return false
         }
         _ = contexts[index].tcp.store(mapping.subflow, now: now)
-        contexts[index].mappings.removeAll(below: contexts[index].tcp.receiveNext)
+        // Only what this segment brought: what it joined on to waits for its own proof.
+        contexts[index].mappings.removeAll(below: mapping.subflow.upperBound)
         return deliverHeld(index, now: now, counters: &counters)
     }
 
@@ -88,7 +89,7 @@ extension Connection {
             contexts[index].mappings.removeFirst()
             contexts[index].holding.discard(below: mapping.subflow.upperBound)
         }
-        if contexts[index].mappings.entries.isEmpty { contexts[index].holding.release() }
+        if contexts[index].mappings.isEmpty { contexts[index].holding.release() }
         return true
     }
 

@@ -192,7 +192,11 @@ extension Connection {
         var own = own
         // One that reaches beyond this segment is for the next ones too, which may not repeat it.
         if let mapping = own, useChecksum || mapping.subflow != range {
-            if !register(mapping, index, counters: &counters) { own = nil }
+            if !register(mapping, index, counters: &counters) {
+                // The bytes are not kept, and come again when there is room.
+                if contexts[index].mappings.isFull { return }
+                own = nil
+            }
         }
         var position = range.lowerBound
         while position < range.upperBound {
@@ -216,7 +220,7 @@ extension Connection {
             if !kept || contexts[index].isClosed { break }
             position = end
         }
-        if !contexts[index].mappings.entries.isEmpty, !useChecksum {
+        if !contexts[index].mappings.isEmpty, !useChecksum {
             contexts[index].mappings.removeAll(below: contexts[index].tcp.receiveNext)
         }
     }
@@ -247,8 +251,8 @@ extension Connection {
         // Out of order the mapping may be in what is missing: the bytes are not kept and come again.
         guard position == contexts[index].tcp.receiveNext, !hasMapping else { return }
         //= RFC 8684 §3.7 options got lost on the only subflow and all data is contiguous: go on as TCP
-        let isContiguous = contexts[index].mappings.entries.isEmpty && !receive.hasOutOfOrder
-        if !contexts[index].isJoin, isContiguous, revertForUnmappedData(index, now: now, counters: &counters) { return }
+        let isContiguous = contexts[index].mappings.isEmpty && !receive.hasOutOfOrder
+        if !hadOtherSubflow, isContiguous, revertForUnmappedData(index, now: now, counters: &counters) { return }
         counters.count(.DSSNoMatchTCP)
         resetSubflow(index, reason: MPTCPReset.middleboxInterference, why: "data without a mapping")
     }

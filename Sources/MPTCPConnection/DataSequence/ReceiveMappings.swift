@@ -1,3 +1,4 @@
+import DequeModule
 import TransportValues
 
 /// One data sequence mapping as the peer declared it: subflow offsets to data offsets (RFC 8684 §3.3.1).
@@ -11,29 +12,46 @@ struct ReceiveMapping: Equatable {
     var dataEnd: Int64 { dataOffset + (subflow.upperBound - subflow.lowerBound) }
 }
 
-/// The mappings of one subflow that reach beyond the bytes that brought them. Bounded: a peer chooses how many.
+/// The mappings of one subflow that are not over with: those that reach beyond the bytes that brought them and, with
+/// checksums, those of bytes that wait for proof. In the order of the subflow. Bounded: a peer chooses how many.
 struct ReceiveMappings {
-    private(set) var entries: [ReceiveMapping] = []
-    static let limit = 256
+    private var entries: Deque<ReceiveMapping> = []
+    /// A full receive window of whole segments, each with its own mapping.
+    static let limit = 4608
 
     enum Insertion { case inserted, duplicate, conflict, full }
 
+    var isEmpty: Bool { entries.isEmpty }
+    var isFull: Bool { entries.count >= Self.limit }
+
     //= RFC 8684 §3.3.1 a mapping is fixed once declared; identical repetitions are harmless
     mutating func insert(_ mapping: ReceiveMapping) -> Insertion {
-        var index = entries.count
-        while index > 0, entries[index - 1].subflow.lowerBound >= mapping.subflow.lowerBound { index -= 1 }
+        let index = firstIndex { $0.subflow.lowerBound >= mapping.subflow.lowerBound }
         if index < entries.count, entries[index].subflow.lowerBound < mapping.subflow.upperBound {
             return entries[index] == mapping ? .duplicate : .conflict
         }
         if index > 0, entries[index - 1].subflow.upperBound > mapping.subflow.lowerBound { return .conflict }
-        if entries.count >= Self.limit { return .full }
+        if isFull { return .full }
         entries.insert(mapping, at: index)
         return .inserted
     }
 
     func find(_ position: Int64) -> ReceiveMapping? {
-        for entry in entries where entry.subflow.contains(position) { return entry }
-        return nil
+        let index = firstIndex { $0.subflow.upperBound > position }
+        return index < entries.count && entries[index].subflow.contains(position) ? entries[index] : nil
+    }
+
+    /// The place of the first mapping for which `isBeyond` holds, as it does for all after it.
+    private func firstIndex(_ isBeyond: (ReceiveMapping) -> Bool) -> Int {
+        // Mostly the newest comes last.
+        if let last = entries.last, !isBeyond(last) { return entries.count }
+        var low = 0
+        var high = entries.count
+        while low < high {
+            let middle = (low + high) / 2
+            if isBeyond(entries[middle]) { high = middle } else { low = middle + 1 }
+        }
+        return low
     }
 
     var first: ReceiveMapping? { entries.first }

@@ -234,7 +234,8 @@ extension Connection {
     /// The subflow offset of the first byte that was received and not delivered to the stream.
     private func firstUndelivered(_ index: Int) -> Int64 {
         if case .held(let from) = receiveReversion { return from }
-        let next = contexts[index].tcp.receiveNext
+        // A FIN that was consumed took a number of the subflow and none of the data's.
+        let next = contexts[index].tcp.receiveNext - (contexts[index].tcp.hasPeerFinished ? 1 : 0)
         guard useChecksum, let mapping = contexts[index].mappings.first else { return next }
         return min(next, mapping.subflow.lowerBound)
     }

@@ -18,8 +18,8 @@ extension Connection {
     /// stream as TCP does. (A peer that only closes the subflow still says what it has: DSS stands on every segment.)
     func endsAsTCP(_ index: Int, _ segment: TCPSegment, _ outcome: SegmentOutcome) -> Bool {
         outcome.peerFinished && segment.options.multipath.isEmpty && segment.payloadLength == 0 && !receive.isFinished
-            && receiveReversion == .none && !receive.hasOutOfOrder && contexts[index].mappings.entries.isEmpty
-            && !contexts[index].isJoin && phase == .open
+            && receiveReversion == .none && !receive.hasOutOfOrder && contexts[index].mappings.isEmpty
+            && !hadOtherSubflow && phase == .open
     }
 
     //= RFC 8684 §3.7 the peer acknowledges at the subflow level alone: its DATA_ACKs get lost, or it has fallen back.
@@ -27,7 +27,7 @@ extension Connection {
     // bytes in the peer's stream.
     mutating func revertForBareAcknowledgments(now: MonotonicInstant, counters: inout StackCounters) -> Bool {
         guard let index = bestReadySubflow(), contexts[index].hearsBareSegments, liveSubflows == 1 else { return false }
-        guard !contexts[index].isJoin, revertAfterAcknowledgments(index, now: now) else {
+        guard revertAfterAcknowledgments(index, now: now) else {
             counters.count(.FallbackFailed)
             resetSubflow(
                 index, reason: MPTCPReset.middleboxInterference, why: "segments are acknowledged, but not at the data level")

@@ -153,6 +153,8 @@ struct BoxPacket {
         for index in place { bytes[index] = value }
     }
 
+    mutating func overwrite(_ place: Range<Int>, with values: [UInt8]) { bytes.replaceSubrange(place, with: values) }
+
     mutating func overwrite32(at offset: Int, with value: UInt32) { store(value, offset) }
     func word(at offset: Int) -> UInt32 { word32(offset) }
     mutating func overwrite16(at offset: Int, with value: UInt16) { store(value, offset) }

@@ -12,6 +12,9 @@ struct EarlyAcknowledger: BoxProcess {
         var window: UInt16 = 0
         var sequence: UInt32 = 0
         var timestamp: UInt32?
+        /// The sender's last words: acknowledgment and timestamps, for repeating its data as if sent now.
+        var senderAcknowledgment: UInt32 = 0
+        var senderStamps: [UInt8] = []
         var kept: [BoxPacket] = []
         var keptBytes = 0
         var repeatAt = MonotonicInstant.distantFuture
@@ -50,6 +53,8 @@ struct EarlyAcknowledger: BoxProcess {
         let key = Key(flow: flow, isOutward: isOutward)
         guard direction.includes(outward: isOutward), streams.count < 4096 else { return }
         var stream = streams[key] ?? Stream()
+        stream.senderAcknowledgment = packet.acknowledgment
+        if let stamps = packet.option(8), stamps.count == 10 { stream.senderStamps = Array(stamps) }
         if packet.flags.contains(.syn) {
             stream.expected = packet.end
         } else if packet.payloadLength > 0, packet.sequence == stream.expected,
@@ -97,6 +102,16 @@ struct EarlyAcknowledger: BoxProcess {
         streams[key] = stream
     }
 
+    /// Old timestamps and acknowledgments would be refused (RFC 7323 §5, RFC 5961 §5.2).
+    private func refreshed(_ packet: BoxPacket, _ stream: Stream) -> BoxPacket {
+        var packet = packet
+        packet.acknowledgment = stream.senderAcknowledgment
+        if let place = packet.options.first(where: { $0.kind == 8 })?.place, place.count == stream.senderStamps.count {
+            packet.overwrite(place, with: stream.senderStamps)
+        }
+        return packet
+    }
+
     mutating func advance(to now: MonotonicInstant, into output: inout BoxOutput) {
         let due = streams.filter { $0.value.repeatAt <= now }.keys.sorted { left, right in
             (left.flow.inside.port, left.isOutward ? 0 : 1) < (right.flow.inside.port, right.isOutward ? 0 : 1)
@@ -112,7 +127,7 @@ struct EarlyAcknowledger: BoxProcess {
                 stream.repeatAt = now + Self.patience * Int64(min(stream.tries, 8))
                 for packet in stream.kept.prefix(16) {
                     interventions += 1
-                    output.pass(packet, isOutward: key.isOutward)
+                    output.pass(refreshed(packet, stream), isOutward: key.isOutward)
                 }
             }
             streams[key] = stream
