@@ -14,6 +14,7 @@ import WireFormats
 struct Tally {
     var multipath = 0
     var plain = 0
+    var unconfirmed = 0
     var refused = 0
     var failures: [String] = []
     var longest = 0.0
@@ -23,8 +24,9 @@ struct Tally {
         switch outcome {
         case .multipath: multipath += 1
         case .plain: plain += 1
+        case .unconfirmed where trial.accepts(outcome): unconfirmed += 1
         case .refused where trial.accepts(outcome): refused += 1
-        case .refused, .hang, .wrongByte, .broken: break
+        case .unconfirmed, .refused, .hang, .wrongByte, .broken: break
         }
         longest = max(longest, result.streams.map(\.longestSilence.seconds).max() ?? 0)
         if !trial.accepts(outcome) { failures.append("\(trial): \(outcome)") }
@@ -34,6 +36,7 @@ struct Tally {
         var parts: [String] = []
         if multipath > 0 { parts.append("\(multipath) MP") }
         if plain > 0 { parts.append("\(plain) TCP") }
+        if unconfirmed > 0 { parts.append("\(unconfirmed) unc") }
         if refused > 0 { parts.append("\(refused) err") }
         if !failures.isEmpty { parts.append("\(failures.count) BAD") }
         return parts.joined(separator: " ")
@@ -53,7 +56,8 @@ struct Middleboxes {
         let seeds = arguments.count > 1 ? UInt64(arguments[1]) ?? 50 : 50
         let rows = MiddleboxCase.all.filter { arguments.count < 3 || $0.name.contains(arguments[2]) }
         print("\(rows.count) rows × \(columns.count) × \(seeds) seeds, 1 MB each; MP: intact over Multipath TCP, TCP: intact")
-        print("as plain TCP, err: ended with an error and no wrong byte, BAD: anything else, or an error where none may be.")
+        print("as plain TCP, unc: intact but not confirmed to the sender, err: ended with an error and no wrong byte,")
+        print("BAD: anything else, or an error where none may be.")
         let heads = columns.map {
             pad("v\($0.mode == .version1 ? 1 : 0) \($0.inside == .a ? "client" : "server") \($0.paths)p", 15)
         }

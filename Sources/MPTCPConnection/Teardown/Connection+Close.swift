@@ -115,6 +115,7 @@ extension Connection {
         guard !contexts[index].isReported else { return }
         events.insert(.subflowClosed)
         wantsPathCheck = true
+        noteEndedJoin(index)
         noteFailedPath(index, now: now)
         if contexts[index].tcp.phase == .closed, !contexts[index].wasReinjected {
             contexts[index].wasReinjected = true
@@ -158,15 +159,18 @@ extension Connection {
 
     /// Once one subflow has ended in order, both ends know that the streams are over: the others get a few round trips
     /// more, then they are cut off, since their FIN may be lost on a path that is dead.
+    var hasEndedInOrder: Bool {
+        for index in contexts.indices where contexts[index].isClosed && contexts[index].closeReason == nil { return true }
+        return false
+    }
+
     private mutating func hastenDraining(now: MonotonicInstant) {
         guard phase == .draining, state.isMultipath else { return }
         var grace = TimeSpan.seconds(1)
-        var hasEnded = false
-        for index in contexts.indices {
-            if contexts[index].isClosed, contexts[index].closeReason == nil { hasEnded = true }
-            if !contexts[index].isClosed { grace = max(grace, contexts[index].tcp.roundTrip.retransmissionTimeout * 4) }
+        for index in contexts.indices where !contexts[index].isClosed {
+            grace = max(grace, contexts[index].tcp.roundTrip.retransmissionTimeout * 4)
         }
-        if hasEnded { drainTimer = min(drainTimer, now + grace) }
+        if hasEndedInOrder { drainTimer = min(drainTimer, now + grace) }
     }
 
     /// Cuts off what has not ended by itself; nothing is lost with it.

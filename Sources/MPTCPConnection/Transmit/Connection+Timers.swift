@@ -43,8 +43,8 @@ extension Connection {
 
     private mutating func subflowTimedOut(_ index: Int, counters: inout StackCounters) {
         guard state.isMultipath, contexts[index].isReady else { return }
-        if phase == .draining, contexts[index].tcp.consecutiveTimeouts > 1 {
-            // Every byte is through, both ways: a path that is silent now has nothing left to say.
+        if phase == .draining, contexts[index].tcp.consecutiveTimeouts > 1, hasOtherUsable(than: index) || hasEndedInOrder {
+            // Every byte is through, both ways, and the peer hears so elsewhere: a silent path has nothing left to say.
             return resetSubflow(index, reason: MPTCPReset.unacceptablePerformance, why: "silent while closing")
         }
         if contexts[index].lastTimeouts == 0 { counters.count(.SubflowStale) }
@@ -119,7 +119,7 @@ extension Connection {
         dataTimerBackoff += 1
         if !isOutstandingAnywhere(send.acknowledged) {
             counters.count(.dataTimeout)
-            if revertForBareAcknowledgments(now: now, counters: &counters) { return }
+            if actOnBareAcknowledgments(now: now, counters: &counters) { return }
             _ = send.reinject(send.acknowledged..<min(send.next, send.acknowledged + 65_536))
         }
         armDataTimer(now: now)
@@ -147,7 +147,7 @@ extension Connection {
         dataFinTimer = .distantFuture
         guard send.finish == .sent, !phase.isClosed, state.isMultipath, !sendReverted else { return }
         dataFinTries += 1
-        if dataFinTries > 1, revertForBareAcknowledgments(now: now, counters: &counters) { return }
+        if dataFinTries > 1, actOnBareAcknowledgments(now: now, counters: &counters) { return }
         if dataFinTries > 12 {
             return closeAll(.timedOut)
         }

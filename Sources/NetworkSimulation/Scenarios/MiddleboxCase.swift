@@ -5,6 +5,8 @@ public struct MiddleboxCase: Sendable, CustomStringConvertible {
     /// What a transfer over such a path may come to, beside arriving intact.
     public enum Tolerance: Sendable {
         case intactOnly
+        /// The last DATA_ACKs may be lost with the options.
+        case lostConfirmation
         /// Closing with an error: what the box does is more than a connection that has become plain TCP can repair.
         case refusal
     }
@@ -39,7 +41,8 @@ public struct MiddleboxCase: Sendable, CustomStringConvertible {
         one(
             name,
             .strip(
-                OptionStrip(options, from: segments, direction: direction, after: after, replacement: replacement)))
+                OptionStrip(options, from: segments, direction: direction, after: after, replacement: replacement)),
+            after > 0 ? .lostConfirmation : .intactOnly)
     }
 
     private static func translator(_ name: String, timeout: TimeSpan, tolerance: Tolerance = .intactOnly) -> Self {
