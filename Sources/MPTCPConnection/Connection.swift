@@ -37,8 +37,10 @@ public struct Connection: ~Copyable {
     var failNotice: FailureNotice?
     var failTimer = MonotonicInstant.distantFuture
     var failTries = 0
-    /// A second subflow could carry data at some time: what comes on one is not known to follow on from what came before.
-    var hadOtherSubflow = false
+    /// A joined subflow that is over may have carried data of the peer's.
+    var endedJoinMayHaveCarried = false
+    /// When the DATA_FIN was first sent.
+    var dataFinSince = MonotonicInstant.distantFuture
     /// Checksums were in use when the connection was Multipath TCP.
     var hadChecksum = false
     /// Version 0's third ACK, with both keys, goes out before any data (RFC 6824 §3.1).

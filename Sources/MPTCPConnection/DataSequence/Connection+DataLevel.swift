@@ -251,9 +251,8 @@ extension Connection {
         // Out of order the mapping may be in what is missing: the bytes are not kept and come again.
         guard position == contexts[index].tcp.receiveNext, !hasMapping else { return }
         //= RFC 8684 §3.7 options got lost on the only subflow and all data is contiguous: go on as TCP
-        // The peer may use a join that waits for its fourth ACK, or have given it up with Multipath TCP: the bytes come
-        // again when that is known.
-        if hasPendingJoin, !hadOtherSubflow { return }
+        // The bytes come again when it is known what becomes of the other.
+        if hasUnusedJoin, !hadOtherSubflow { return }
         let isContiguous = contexts[index].mappings.isEmpty && !receive.hasOutOfOrder
         if !hadOtherSubflow, isContiguous, revertForUnmappedData(index, now: now, counters: &counters) { return }
         counters.count(.DSSNoMatchTCP)

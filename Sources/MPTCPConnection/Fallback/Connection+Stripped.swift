@@ -14,18 +14,39 @@ extension Connection {
         }
     }
 
-    /// Our third ACK of a join is out and its answer is not here.
-    var hasPendingJoin: Bool {
-        for index in contexts.indices where !contexts[index].isClosed {
-            if case .joinAckSent = contexts[index].handshake { return true }
+    /// Another subflow has carried data of the peer's, or may have: what comes on this one is not known to follow on from
+    /// what came before.
+    var hadOtherSubflow: Bool {
+        if endedJoinMayHaveCarried { return true }
+        for index in contexts.indices where !contexts[index].isClosed && contexts[index].isJoin {
+            if contexts[index].tcp.receiveNext > 1 { return true }
         }
         return false
     }
 
-    /// A join that ended before its fourth ACK was never used when the peer reset it; else it may have been.
+    /// A joined subflow is there that has carried nothing yet: the peer may begin to use it, or give it up with Multipath
+    /// TCP.
+    var hasUnusedJoin: Bool {
+        for index in contexts.indices where !contexts[index].isClosed {
+            switch contexts[index].handshake {
+            case .joinAckSent, .joined: if contexts[index].tcp.receiveNext <= 1 { return true }
+            case .initial, .joinSynSent, .joinSynReceived: break
+            }
+        }
+        return false
+    }
+
+    /// A reset is believed only at exactly the next sequence number (RFC 5961 §3.2): one at the first shows that the peer
+    /// never sent data there.
     mutating func noteEndedJoin(_ index: Int) {
-        guard case .joinAckSent = contexts[index].handshake else { return }
-        if contexts[index].closeReason?.hasPrefix("reset by peer") != true { hadOtherSubflow = true }
+        switch contexts[index].handshake {
+        case .joinAckSent, .joined:
+            let isUnused = contexts[index].tcp.receiveNext <= 1
+            if !isUnused || contexts[index].closeReason?.hasPrefix("reset by peer") != true {
+                endedJoinMayHaveCarried = true
+            }
+        case .initial, .joinSynSent, .joinSynReceived: break
+        }
     }
 
     /// A FIN without any option on the only subflow, before the DATA_FIN: the peer, or what it has become, ends the
@@ -33,7 +54,7 @@ extension Connection {
     func endsAsTCP(_ index: Int, _ segment: TCPSegment, _ outcome: SegmentOutcome) -> Bool {
         outcome.peerFinished && segment.options.multipath.isEmpty && segment.payloadLength == 0 && !receive.isFinished
             && receiveReversion == .none && !receive.hasOutOfOrder && contexts[index].mappings.isEmpty
-            && !hadOtherSubflow && !hasPendingJoin && phase == .open
+            && !hadOtherSubflow && !hasUnusedJoin && phase == .open
     }
 
     //= RFC 8684 §3.7 the peer acknowledges at the subflow level alone: its DATA_ACKs get lost, or it has fallen back.
@@ -52,6 +73,24 @@ extension Connection {
         for index in contexts.indices where contexts[index].isReady && contexts[index].hearsBareSegments {
             resetSubflow(
                 index, reason: MPTCPReset.middleboxInterference, why: "segments are acknowledged, but not at the data level")
+            settle(index, now: now, counters: &counters)
+        }
+        return false
+    }
+
+    /// The peer is there and never acknowledges our DATA_FIN: our options do not get through any more. The only subflow goes
+    /// on as TCP, whose FIN can't be stripped; among several, or after some, new ones take their place.
+    /// True: our direction has become TCP.
+    mutating func giveUpDeafSubflows(now: MonotonicInstant, counters: inout StackCounters) -> Bool {
+        if liveSubflows == 1, !hadOtherSubflow, let index = bestReadySubflow(),
+            contexts[index].tcp.lastReceived > dataFinSince, revertAfterAcknowledgments(index, now: now)
+        {
+            counters.count(.DssFallback)
+            settle(index, now: now, counters: &counters)
+            return true
+        }
+        for index in contexts.indices where contexts[index].isReady && contexts[index].tcp.lastReceived > dataFinSince {
+            resetSubflow(index, reason: MPTCPReset.middleboxInterference, why: "the DATA_FIN is not acknowledged")
             settle(index, now: now, counters: &counters)
         }
         return false

@@ -164,7 +164,6 @@ extension Connection {
             return false
         }
         contexts[index].handshake = .joined
-        hadOtherSubflow = true
         //= RFC 8684 §3.2 the third ACK is acknowledged, so that the initiator may send data
         contexts[index].tcp.requestAcknowledgement()
         return true
@@ -179,7 +178,6 @@ extension Connection {
     mutating func noteFourthAck(_ index: Int, _ segment: TCPSegment) {
         guard case .joinAckSent = contexts[index].handshake, !segment.flags.contains(.syn) else { return }
         contexts[index].handshake = .joined
-        hadOtherSubflow = true
         retireReplaced(by: index)
         addresses.noteJoined(contexts[index].setup.tuple.local.address, contexts[index].setup.tuple.remote)
     }

@@ -140,6 +140,7 @@ extension Connection {
     mutating func startDataFin(now: MonotonicInstant) {
         send.finish = .sent
         dataFinTries = 0
+        dataFinSince = now
         dataFinTimer = now + dataTimeout
     }
 
@@ -148,6 +149,7 @@ extension Connection {
         guard send.finish == .sent, !phase.isClosed, state.isMultipath, !sendReverted else { return }
         dataFinTries += 1
         if dataFinTries > 1, actOnBareAcknowledgments(now: now, counters: &counters) { return }
+        if dataFinTries == 5, giveUpDeafSubflows(now: now, counters: &counters) { return }
         if dataFinTries > 12 {
             return closeAll(.timedOut)
         }
