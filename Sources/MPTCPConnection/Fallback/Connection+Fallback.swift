@@ -71,7 +71,7 @@ extension Connection {
     }
 
     /// Whether no other subflow carries data; those still in their handshake are given up.
-    private mutating func becomesOnlySubflow(_ index: Int) -> Bool {
+    mutating func becomesOnlySubflow(_ index: Int) -> Bool {
         for other in contexts.indices where other != index && contexts[other].isReady { return false }
         for other in contexts.indices where other != index && !contexts[other].isClosed {
             resetSubflow(other, reason: MPTCPReset.multipathSpecificError, why: "the connection falls back to TCP")

@@ -36,6 +36,22 @@ extension Connection {
         return false
     }
 
+    private var hasJoinWithoutAnswer: Bool {
+        for index in contexts.indices where !contexts[index].isClosed {
+            if case .joinAckSent = contexts[index].handshake { return true }
+        }
+        return false
+    }
+
+    private var onlyReadySubflow: Int? {
+        var only: Int?
+        for index in contexts.indices where contexts[index].isReady {
+            if only != nil { return nil }
+            only = index
+        }
+        return only
+    }
+
     /// A reset is believed only at exactly the next sequence number (RFC 5961 §3.2): one at the first shows that the peer
     /// never sent data there.
     mutating func noteEndedJoin(_ index: Int) {
@@ -62,8 +78,13 @@ extension Connection {
     // bytes in the peer's stream. Among several, such a subflow is closed.
     /// True: nothing is to be sent again at the data level.
     mutating func actOnBareAcknowledgments(now: MonotonicInstant, counters: inout StackCounters) -> Bool {
-        if liveSubflows == 1, let index = bestReadySubflow(), contexts[index].hearsBareSegments {
-            if revertAfterAcknowledgments(index, now: now) {
+        if let index = onlyReadySubflow, contexts[index].hearsBareSegments {
+            if hasJoinWithoutAnswer {
+                // Soon it is known whether the peer still speaks Multipath TCP.
+                armDataTimer(now: now)
+                return true
+            }
+            if becomesOnlySubflow(index), revertAfterAcknowledgments(index, now: now) {
                 counters.count(.DssFallback)
                 settle(index, now: now, counters: &counters)
                 return true
@@ -82,8 +103,8 @@ extension Connection {
     /// on as TCP, whose FIN can't be stripped; among several, or after some, new ones take their place.
     /// True: our direction has become TCP.
     mutating func giveUpDeafSubflows(now: MonotonicInstant, counters: inout StackCounters) -> Bool {
-        if liveSubflows == 1, !hadOtherSubflow, let index = bestReadySubflow(),
-            contexts[index].tcp.lastReceived > dataFinSince, revertAfterAcknowledgments(index, now: now)
+        if !hadOtherSubflow, !hasUnusedJoin, let index = onlyReadySubflow,
+            contexts[index].tcp.lastReceived > dataFinSince, becomesOnlySubflow(index), revertAfterAcknowledgments(index, now: now)
         {
             counters.count(.DssFallback)
             settle(index, now: now, counters: &counters)
