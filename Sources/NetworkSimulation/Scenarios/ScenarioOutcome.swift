@@ -20,6 +20,8 @@ public struct ScenarioOutcome: Sendable {
     public var serverCounters: [(name: String, value: UInt64)]
     /// A path's two directions: from the client, from the server.
     public var links: [(forward: LinkCounters, backward: LinkCounters)]
+    /// What the boxes of each path have dropped, changed or made, in their order.
+    public var interventions: [[UInt64]]
     public var packetsDelivered: UInt64
     /// Over every packet that arrived, with its time and place.
     public var digest: RunningDigest
@@ -50,6 +52,7 @@ public struct ScenarioOutcome: Sendable {
         clientCounters = network.hosts[0].stack.counters.all
         serverCounters = network.hosts[1].stack.counters.all
         links = (0..<paths).map { (network.counters(of: $0, from: .a), network.counters(of: $0, from: .b)) }
+        interventions = (0..<paths).map { network.interventions(on: $0) }
         packetsDelivered = network.packetsDelivered
         digest = network.digest
         for index in streams.indices { addSubflows(of: index, network) }
