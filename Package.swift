@@ -88,7 +88,7 @@ let package = Package(
             name: "Fuzz", dependencies: ["WireFormats", "TransportValues"], path: "Fuzz", exclude: ["Coverage"],
             swiftSettings: settings),
         tests("TransportValuesTests", ["TransportValues"]),
-        tests("WireFormatsTests", ["WireFormats", "MPTCPConnection", "TransportValues", "Fuzz"]),
+        tests("WireFormatsTests", ["WireFormats", "MPTCPConnection", "TransportValues", "Fuzz", "LabSupport"]),
         tests("TransportPoliciesTests", ["TransportPolicies", "TransportValues"]),
         tests("TCPSubflowTests", ["TCPSubflow", "WireFormats", "TransportPolicies", "TransportValues"]),
         tests(
@@ -97,9 +97,9 @@ let package = Package(
         tests(
             "NetworkSimulationTests",
             ["NetworkSimulation", "HostStack", "MPTCPConnection", "WireFormats", "TransportValues"]),
-        tests("PacketBackendsTests", ["PacketBackends", "WireFormats", "TransportValues", "CLinux"]),
+        tests("PacketBackendsTests", ["PacketBackends", "WireFormats", "TransportValues", "CLinux", "LabSupport"]),
         tests("MPTCPSocketsTests", ["MPTCPSockets", "HostStack", "MPTCPConnection", "TransportValues"]),
-        tests("ToolTests", []),
+        tests("ToolTests", ["LabSupport"]),
         .target(name: "LabSupport", path: "Tests/LabSupport", swiftSettings: settings),
         .testTarget(
             name: "KernelTests", dependencies: ["LabSupport"], exclude: ["Peers"], swiftSettings: settings),

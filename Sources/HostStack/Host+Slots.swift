@@ -46,11 +46,13 @@ extension Host {
         let hash = sequenceHash(tuple)
         let clock = UInt32(truncatingIfNeeded: now.nanoseconds / 4_000)
         let interface = routes.interface(local.interface)
-        return SubflowSetup(
+        var setup = SubflowSetup(
             tuple: tuple, interface: local.interface, mtu: interface?.mtu ?? 1280,
             maximumPacket: interface?.maximumPacket ?? 1280, checksumOffload: interface?.checksumOffload ?? false,
             initialSequence: SequenceNumber(clock &+ UInt32(truncatingIfNeeded: hash)),
             timestampOffset: UInt32(truncatingIfNeeded: hash >> 32), localAddressID: local.id)
+        setup.lendsFrom = interface?.lendsFrom ?? .max
+        return setup
     }
 
     // MARK: Slots

@@ -21,7 +21,8 @@ extension Host {
             let packet =
                 slots[index].connection?.transmit(into: &buffer, headroom: headroom, now: now, counters: &counters)
                 ?? nil
-            if let packet {
+            if var packet {
+                packet.lent.owner = slot
                 takeTurns(slot)
                 if slots[index].connection?.hasEvents == true { follow(slot, now: now) }
                 return packet
@@ -41,5 +42,29 @@ extension Host {
         turn = 0
         ready.removeFirst()
         ready.append(slot)
+    }
+}
+
+extension Host {
+    /// Lends the payload that ``transmit(into:headroom:now:)`` left in its ring, in at most two slices, until the host is
+    /// called again for anything else.
+    public borrowing func withLentPayload<Result, Failure: Error>(
+        _ lent: LentPayload, _ body: (RawSpan, RawSpan) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        guard lent.length > 0, slots.indices.contains(Int(lent.owner)) else { return try body(RawSpan(), RawSpan()) }
+        switch slots[Int(lent.owner)].connection {
+        case .some(let connection): return try connection.withLentPayload(lent, body)
+        case .none: return try body(RawSpan(), RawSpan())
+        }
+    }
+
+    /// Copies a lent payload behind its headers: the packet that began at byte `headroom` of `buffer` is whole then.
+    public borrowing func complete(
+        _ metadata: inout TransmitMetadata, in buffer: inout MutableRawSpan, headroom: Int
+    ) {
+        let lent = metadata.lent
+        metadata.lent = .none
+        guard lent.length > 0, slots.indices.contains(Int(lent.owner)) else { return }
+        slots[Int(lent.owner)].copyLentPayload(lent, into: &buffer, at: headroom + metadata.headerLength)
     }
 }

@@ -48,13 +48,17 @@ public struct Host: ~Copyable {
     ///   - maximumPacket: largest IP packet that may be handed over: `mtu`, or up to 65,535 where the device segments.
     ///   - checksumOffload: the device finishes TCP checksums.
     ///   - ownsAddresses: nobody else answers for the interface's addresses, so a segment for nobody gets a RST.
+    ///   - lendsFrom: payloads of this many bytes and more are not copied behind their headers but lent, see
+    ///     ``withLentPayload(_:_:)``; only with `checksumOffload`.
     public mutating func addInterface(
-        name: String, mtu: Int, maximumPacket: Int, checksumOffload: Bool, ownsAddresses: Bool = true
+        name: String, mtu: Int, maximumPacket: Int, checksumOffload: Bool, ownsAddresses: Bool = true,
+        lendsFrom: Int = .max
     ) -> InterfaceID {
-        routes.addInterface(
-            RouteTable.Interface(
-                name: name, mtu: mtu, maximumPacket: max(mtu, maximumPacket), checksumOffload: checksumOffload,
-                ownsAddresses: ownsAddresses))
+        var interface = RouteTable.Interface(
+            name: name, mtu: mtu, maximumPacket: max(mtu, maximumPacket), checksumOffload: checksumOffload,
+            ownsAddresses: ownsAddresses)
+        interface.lendsFrom = max(1, lendsFrom)
+        return routes.addInterface(interface)
     }
 
     /// The interface is gone: its subflows end, the peer is told on the others.
@@ -183,6 +187,13 @@ struct ConnectionSlot: ~Copyable {
         switch connection {
         case .some(let connection): connection.hasEvents || connection.wantsPathCheck
         case .none: false
+        }
+    }
+
+    func copyLentPayload(_ lent: LentPayload, into buffer: inout MutableRawSpan, at position: Int) {
+        switch connection {
+        case .some(let connection): connection.copyLentPayload(lent, into: &buffer, at: position)
+        case .none: break
         }
     }
 

@@ -11,6 +11,8 @@ struct RouteTable {
         /// Whether segments for nobody may be answered with RST: not where the system's own stack shares the address.
         var ownsAddresses: Bool
         var isUp = true
+        /// See ``SubflowSetup/lendsFrom``.
+        var lendsFrom = Int.max
     }
 
     struct Address {
@@ -35,7 +37,9 @@ struct RouteTable {
     }
 
     func interface(_ id: InterfaceID) -> Interface? {
-        guard id.rawValue >= 0, Int(id.rawValue) < interfaces.count, interfaces[Int(id.rawValue)].isUp else { return nil }
+        guard id.rawValue >= 0, Int(id.rawValue) < interfaces.count, interfaces[Int(id.rawValue)].isUp else {
+            return nil
+        }
         return interfaces[Int(id.rawValue)]
     }
 

@@ -1,3 +1,4 @@
+internal import HostStack
 internal import PacketBackends
 internal import TransportValues
 
@@ -18,9 +19,16 @@ struct LoopPath: ~Copyable {
     }
 
     /// Sends the packet that stands in `buffer`, or keeps it behind those that wait already.
-    mutating func output(_ buffer: inout MutableRawSpan, metadata: TransmitMetadata) {
+    mutating func output(_ buffer: inout MutableRawSpan, metadata written: TransmitMetadata, from host: borrowing Host)
+    {
         guard failure == nil else { return }
-        if pending.isEmpty, attempt(&buffer, metadata) != .wouldBlock { return }
+        var metadata = written
+        if metadata.lent.length > 0 {
+            if pending.isEmpty, gather(&buffer, metadata, from: host) != .wouldBlock { return }
+            host.complete(&metadata, in: &buffer, headroom: packetHeadroom)
+        } else if pending.isEmpty, attempt(&buffer, metadata) != .wouldBlock {
+            return
+        }
         let end = packetHeadroom + metadata.length
         pending.append(buffer.bytes.extracting(packetHeadroom..<end), metadata: metadata)
     }
@@ -38,6 +46,24 @@ struct LoopPath: ~Copyable {
     private mutating func attempt(_ buffer: inout MutableRawSpan, _ metadata: TransmitMetadata) -> SendResult {
         do {
             return try device.send(&buffer, headroom: packetHeadroom, metadata: metadata)
+        } catch {
+            fail(error)
+            return .dropped
+        }
+    }
+
+    /// Headers from the buffer, payload from the host's ring.
+    private mutating func gather(
+        _ buffer: inout MutableRawSpan, _ metadata: TransmitMetadata, from host: borrowing Host
+    ) -> SendResult {
+        do throws(BackendError) {
+            return try host.withLentPayload(metadata.lent) { first, second throws(BackendError) in
+                guard metadata.headerLength + first.byteCount + second.byteCount == metadata.length else {
+                    return .dropped
+                }
+                return try device.send(
+                    &buffer, headroom: packetHeadroom, metadata: metadata, payload: first, second)
+            }
         } catch {
             fail(error)
             return .dropped

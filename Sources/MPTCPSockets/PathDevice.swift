@@ -17,6 +17,7 @@ struct PathDevice: ~Copyable {
     let mtu: Int
     let maximumPacket: Int
     let checksumOffload: Bool
+    let gathersFrom: Int
 
     private init(bare backend: consuming DescriptorBackend, _ path: DescriptorPath) {
         addresses = path.addresses
@@ -27,6 +28,7 @@ struct PathDevice: ~Copyable {
         mtu = backend.mtu
         maximumPacket = backend.maximumPacket
         checksumOffload = backend.checksumOffload
+        gathersFrom = backend.gathersFrom
         bare = consume backend
     }
 
@@ -46,6 +48,7 @@ struct PathDevice: ~Copyable {
         mtu = backend.mtu
         maximumPacket = backend.maximumPacket
         checksumOffload = backend.checksumOffload
+        gathersFrom = backend.gathersFrom
         bareRoutes = []
         system = consume backend
     }
@@ -88,6 +91,13 @@ struct PathDevice: ~Copyable {
     ) throws(BackendError) -> SendResult {
         if let result = try system?.send(&buffer, headroom: headroom, metadata: metadata) { return result }
         return try bare!.send(&buffer, headroom: headroom, metadata: metadata)
+    }
+
+    mutating func send(
+        _ buffer: inout MutableRawSpan, headroom: Int, metadata: TransmitMetadata, payload first: RawSpan,
+        _ second: RawSpan
+    ) throws(BackendError) -> SendResult {
+        try system?.send(&buffer, headroom: headroom, metadata: metadata, payload: first, second) ?? .dropped
     }
 
     mutating func serviceAuxiliary() throws(BackendError) { try system?.serviceAuxiliary() }

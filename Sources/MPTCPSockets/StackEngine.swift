@@ -41,7 +41,7 @@ struct StackEngine: ~Copyable {
     mutating func add(_ device: consuming PathDevice, name: String) {
         let interface = host.addInterface(
             name: name, mtu: device.mtu, maximumPacket: device.maximumPacket, checksumOffload: device.checksumOffload,
-            ownsAddresses: device.ownsAddresses)
+            ownsAddresses: device.ownsAddresses, lendsFrom: device.gathersFrom)
         for prefix in device.addresses {
             host.addAddress(prefix.address, prefixLength: prefix.prefixLength, to: interface)
         }
@@ -166,7 +166,7 @@ struct StackEngine: ~Copyable {
                 index = found
             }
             let before = paths[index].failure == nil
-            paths[index].output(&bytes, metadata: metadata)
+            paths[index].output(&bytes, metadata: metadata, from: host)
             if before, paths[index].failure != nil { failed = true }
         }
         return count

@@ -116,6 +116,22 @@ public struct AnyPacketBackend: PacketBackend, ~Copyable {
     public var maximumPacket: Int { needsWholeChecksums ? mtu : deviceMaximum }
     public var checksumOffload: Bool { !needsWholeChecksums && deviceChecksums }
 
+    /// Captures and faults want packets in one piece.
+    public var gathersFrom: Int {
+        guard capture == nil, faults == nil else { return .max }
+        switch tun {
+        case .some(let tun): return tun.gathersFrom
+        case .none: return .max
+        }
+    }
+
+    public mutating func send(
+        _ buffer: inout MutableRawSpan, headroom: Int, metadata: TransmitMetadata, payload first: RawSpan,
+        _ second: RawSpan
+    ) throws(BackendError) -> SendResult {
+        try tun?.send(&buffer, headroom: headroom, metadata: metadata, payload: first, second) ?? .dropped
+    }
+
     public var mtu: Int {
         switch tun {
         case .some(let tun): return tun.mtu

@@ -32,6 +32,9 @@ public protocol PacketBackend: ~Copyable {
     var maximumPacket: Int { get }
     /// Whether the device finishes a TCP checksum whose field holds only the pseudo-header's sum.
     var checksumOffload: Bool { get }
+    /// Payload of this many bytes and more is taken from where it is by
+    /// ``send(_:headroom:metadata:payload:_:)`` with less work than it is to copy it; `.max`: never.
+    var gathersFrom: Int { get }
 
     /// Reads up to ``receiveBatch`` packets; `body` gets each IP packet, which is valid only during the call.
     /// - Returns: how many were read from the device, 0 when it would block.
@@ -46,6 +49,13 @@ public protocol PacketBackend: ~Copyable {
         _ buffer: inout MutableRawSpan, headroom: Int, metadata: TransmitMetadata
     ) throws(BackendError) -> SendResult
 
+    /// Sends a packet whose headers stand in `buffer` and whose payload in two slices, the second may be empty.
+    /// - Precondition: ``gathersFrom`` is not `.max`; the slices and `metadata.headerLength` make `metadata.length`.
+    mutating func send(
+        _ buffer: inout MutableRawSpan, headroom: Int, metadata: TransmitMetadata, payload first: RawSpan,
+        _ second: RawSpan
+    ) throws(BackendError) -> SendResult
+
     /// Reads what the kernel says about links, addresses, routes and neighbours.
     mutating func serviceAuxiliary() throws(BackendError)
 
@@ -53,6 +63,17 @@ public protocol PacketBackend: ~Copyable {
     mutating func nextEvent() -> BackendEvent?
 
     var counters: BackendCounters { get }
+}
+
+extension PacketBackend where Self: ~Copyable {
+    public var gathersFrom: Int { .max }
+
+    public mutating func send(
+        _ buffer: inout MutableRawSpan, headroom: Int, metadata: TransmitMetadata, payload first: RawSpan,
+        _ second: RawSpan
+    ) throws(BackendError) -> SendResult {
+        preconditionFailure("this backend takes whole packets only")
+    }
 }
 
 /// Packets read by one call of ``PacketBackend/receive(_:)`` at most: enough to spread the cost of a wake-up, few

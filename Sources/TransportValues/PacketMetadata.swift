@@ -37,6 +37,8 @@ public struct TransmitMetadata: Sendable, BitwiseCopyable {
     /// Whether the checksum field holds only the pseudo-header's sum and the device is to finish it.
     public var checksumPartial: Bool
     public var isIPv6: Bool
+    /// Payload that still stands in its sender's ring, so that a device which gathers takes it from there.
+    public var lent = LentPayload.none
 
     @inlinable
     public init(
@@ -50,5 +52,25 @@ public struct TransmitMetadata: Sendable, BitwiseCopyable {
         self.segmentSize = segmentSize
         self.checksumPartial = checksumPartial
         self.isIPv6 = isIPv6
+    }
+}
+
+/// Where a packet's payload is when it was not copied behind its headers.
+@frozen
+public struct LentPayload: Sendable, BitwiseCopyable {
+    /// Whose ring it is: the host's number of the connection.
+    public var owner: Int32
+    /// Bytes; 0 when the packet is complete.
+    public var length: Int32
+    /// The first byte's place in the ring.
+    public var offset: Int64
+
+    @inlinable public static var none: LentPayload { LentPayload(owner: -1, length: 0, offset: 0) }
+
+    @inlinable
+    public init(owner: Int32, length: Int32, offset: Int64) {
+        self.owner = owner
+        self.length = length
+        self.offset = offset
     }
 }

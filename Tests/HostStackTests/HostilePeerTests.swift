@@ -119,7 +119,9 @@ import WireFormats
         let refused = try #require(peer.replies().first)
         #expect(refused.segment.flags.contains(.rst))
         #expect(peer.host.counters[.MPJoinNoTokenFound] == 1)
-        guard case .reset(let reset)? = refused.segment.options.multipath.other else { throw Unexpected("no MP_TCPRST") }
+        guard case .reset(let reset)? = refused.segment.options.multipath.other else {
+            throw Unexpected("no MP_TCPRST")
+        }
         #expect(reset.reason == MPTCPReset.multipathSpecificError)
 
         options = OptionBlock()
@@ -188,7 +190,8 @@ import WireFormats
         let peer = ScriptedPeer()
         for number in 0..<1_000 {
             peer.send(
-                [.ack], from: Endpoint(IPAddress(10, 0, 1, 1), UInt16(number + 1)), to: ScriptedPeer.server, sequence: 5,
+                [.ack], from: Endpoint(IPAddress(10, 0, 1, 1), UInt16(number + 1)), to: ScriptedPeer.server,
+                sequence: 5,
                 acknowledgment: 77)
         }
         let replies = peer.replies()
@@ -239,9 +242,11 @@ import WireFormats
         let id = try peer.establish()
         _ = peer.host.write(id, PairedHosts.pattern(0, 5_000).rawBytes, now: peer.now)
         for _ in 0..<3_000 {
-            let base = peer.sequence &+ UInt32(truncatingIfNeeded: random.chance(0.5) ? random.next() % 4_000 : random.next())
+            let base =
+                peer.sequence &+ UInt32(truncatingIfNeeded: random.chance(0.5) ? random.next() % 4_000 : random.next())
             let ack =
-                peer.acknowledgment &+ UInt32(truncatingIfNeeded: random.chance(0.7) ? random.next() % 6_000 : random.next())
+                peer.acknowledgment
+                &+ UInt32(truncatingIfNeeded: random.chance(0.7) ? random.next() % 6_000 : random.next())
             let payload = [UInt8](repeating: 0xee, count: Int(random.next() % 60))
             let offset = random.chance(0.5) ? Int64(random.next() % 5_000) : Int64(bitPattern: random.next())
             let options =

@@ -23,6 +23,10 @@ final class PairedHosts {
     private var queue: [(time: MonotonicInstant, serial: Int, toServer: Bool, interface: InterfaceID, bytes: [UInt8])] =
         []
     private var serial = 0
+    /// Checksums are left to the links, as a device with offloads takes them.
+    private let trustsChecksums: Bool
+    /// Bytes that packets took from the senders' rings.
+    private(set) var lentBytes = 0
     private var buffer = [UInt8](repeating: 0, count: 70_000)
 
     struct Sent {
@@ -40,8 +44,10 @@ final class PairedHosts {
 
     init(
         seed: UInt64 = 1, paths: Int = 2, client clientSettings: ConnectionConfiguration = ConnectionConfiguration(),
-        server serverSettings: ConnectionConfiguration = ConnectionConfiguration(), maximumPacket: Int = 1500
+        server serverSettings: ConnectionConfiguration = ConnectionConfiguration(), maximumPacket: Int = 1500,
+        lendsFrom: Int? = nil
     ) {
+        trustsChecksums = lendsFrom != nil
         random = RandomSource(seed: seed)
         var configuration = HostConfiguration()
         configuration.connection = clientSettings
@@ -49,9 +55,13 @@ final class PairedHosts {
         configuration.connection = serverSettings
         server = Host(configuration, randomness: random.fork(), now: now)
         for path in 1...UInt8(paths) {
-            let one = client.addInterface(name: "c\(path)", mtu: 1500, maximumPacket: maximumPacket, checksumOffload: false)
+            let one = client.addInterface(
+                name: "c\(path)", mtu: 1500, maximumPacket: maximumPacket, checksumOffload: trustsChecksums,
+                lendsFrom: lendsFrom ?? .max)
             client.addAddress(IPAddress(10, 0, path, 1), prefixLength: 24, to: one)
-            let two = server.addInterface(name: "s\(path)", mtu: 1500, maximumPacket: maximumPacket, checksumOffload: false)
+            let two = server.addInterface(
+                name: "s\(path)", mtu: 1500, maximumPacket: maximumPacket, checksumOffload: trustsChecksums,
+                lendsFrom: lendsFrom ?? .max)
             server.addAddress(IPAddress(10, 0, path, 2), prefixLength: 24, to: two)
         }
     }
@@ -69,10 +79,11 @@ final class PairedHosts {
         while let first = queue.first, first.time <= now {
             queue.removeFirst()
             let bytes = first.bytes.rawBytes
+            let metadata = ReceivedPacketMetadata(checksum: trustsChecksums ? .trusted : .unverified)
             if first.toServer {
-                server.receive(bytes, on: first.interface, now: now)
+                server.receive(bytes, on: first.interface, metadata: metadata, now: now)
             } else {
-                client.receive(bytes, on: first.interface, now: now)
+                client.receive(bytes, on: first.interface, metadata: metadata, now: now)
             }
         }
         client.advance(to: now)
@@ -97,7 +108,27 @@ final class PairedHosts {
         let metadata =
             fromClient
             ? client.transmit(into: &raw, headroom: 0, now: now) : server.transmit(into: &raw, headroom: 0, now: now)
-        return metadata.map { ($0, Array(buffer[..<$0.length])) }
+        guard var metadata else { return nil }
+        if metadata.lent.length > 0 {
+            let slices = fromClient ? Self.slices(of: metadata, client) : Self.slices(of: metadata, server)
+            if fromClient {
+                client.complete(&metadata, in: &raw, headroom: 0)
+            } else {
+                server.complete(&metadata, in: &raw, headroom: 0)
+            }
+            #expect(slices == Array(buffer[metadata.headerLength..<metadata.length]), "two ways to the same bytes")
+            lentBytes += slices.count
+        }
+        return (metadata, Array(buffer[..<metadata.length]))
+    }
+
+    private static func slices(of metadata: TransmitMetadata, _ host: borrowing Host) -> [UInt8] {
+        host.withLentPayload(metadata.lent) { first, second in
+            var bytes: [UInt8] = []
+            unsafe first.withUnsafeBytes { unsafe bytes.append(contentsOf: $0) }
+            unsafe second.withUnsafeBytes { unsafe bytes.append(contentsOf: $0) }
+            return bytes
+        }
     }
 
     private func carry(_ packet: (TransmitMetadata, [UInt8]), fromClient: Bool) {

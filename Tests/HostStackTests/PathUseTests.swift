@@ -16,7 +16,9 @@ import WireFormats
         var received: [UInt8] = []
         var sent = 0
 
-        init(_ use: PathUse, mode: MultipathMode = .version1, change: (inout ConnectionConfiguration) -> Void = { _ in })
+        init(
+            _ use: PathUse, mode: MultipathMode = .version1, change: (inout ConnectionConfiguration) -> Void = { _ in }
+        )
             throws
         {
             var settings = ConnectionConfiguration()

@@ -13,6 +13,29 @@ import WireFormats
         var serverSnapshot: ConnectionSnapshot
     }
 
+    /// Payloads that stay in the ring for a device that gathers: retransmissions and the ring's wrap included.
+    @Test(arguments: UInt64(1)...6)
+    func payloadsThatAreLentArriveWhole(seed: UInt64) throws {
+        let pair = PairedHosts(seed: seed, maximumPacket: 65_535, lendsFrom: 4_000)
+        pair.loss = seed % 2 == 0 ? 0.02 : 0
+        let result = try Self.transfer(pair, bytes: 3_000_000)
+        #expect(result.clientGot == 3_000_000 && result.serverGot == 3_000_000)
+        #expect(pair.lentBytes > 3_000_000, "\(pair.lentBytes) bytes were lent")
+    }
+
+    /// A range that the ring no longer holds lends nothing and traps nowhere.
+    @Test func nothingIsLentBeyondTheRing() throws {
+        let pair = PairedHosts()
+        _ = try Self.transfer(pair, bytes: 100_000)
+        for offset in [Int64.min, -1, 0, 1, 1 << 40, .max] {
+            for owner in [Int32.min, -1, 0, 7, .max] {
+                let lent = LentPayload(owner: owner, length: 1 << 20, offset: offset)
+                let count = pair.client.withLentPayload(lent) { first, second in first.byteCount + second.byteCount }
+                #expect(count == 0)
+            }
+        }
+    }
+
     /// Moves `bytes` both ways and closes; every byte is compared.
     static func transfer(_ pair: PairedHosts, bytes: Int, seconds: Int64 = 60) throws -> Result {
         let listener = try pair.server.listen(on: Endpoint(.anyIPv4, 80), now: pair.now)

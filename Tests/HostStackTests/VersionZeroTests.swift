@@ -55,7 +55,11 @@ struct Exchange {
         guard from < data.count else { return from }
         let next = from + pair.write(client: isClient, id, Array(data[from..<min(data.count, from + 50_000)]))
         if next == data.count {
-            if isClient { pair.client.finishWriting(id, now: pair.now) } else { pair.server.finishWriting(id, now: pair.now) }
+            if isClient {
+                pair.client.finishWriting(id, now: pair.now)
+            } else {
+                pair.server.finishWriting(id, now: pair.now)
+            }
         }
         return next
     }

@@ -32,8 +32,9 @@ struct TunDeviceTests {
         }
     }
 
-    @Test("one super-packet of 60 KB reaches a kernel socket whole", arguments: [false, true])
-    func segmentationOffload(isIPv6: Bool) throws {
+    /// In one piece, and with its payload handed over apart in two slices, the second of which may be empty.
+    @Test("one super-packet of 60 KB reaches a kernel socket whole", arguments: [false, true], [0, 1, 30_001, 60_000])
+    func segmentationOffload(isIPv6: Bool, split: Int) throws {
         let namespace = try NetworkNamespace()
         try namespace.inside {
             var tun = try Self.open(Self.both)
@@ -53,7 +54,8 @@ struct TunDeviceTests {
             var connection = HandMadeTCP(local: local, remote: remote)
             #expect(try connection.connect(&tun))
             let payload = (0..<60_000).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }
-            #expect(try connection.write(&tun, payload, segmentSize: 1300) == .sent)
+            let pieces = split > 0 ? split : nil
+            #expect(try connection.write(&tun, payload, segmentSize: 1300, partial: true, splitAt: pieces) == .sent)
             #expect(try connection.finish(&tun) == .sent)
             let result = sink.wait()
             // Computed with: python3 -c 'print(sha256(bytes((i*31+(i>>8))&255 for i in range(60000))))'

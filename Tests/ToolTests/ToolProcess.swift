@@ -1,4 +1,5 @@
 import Foundation
+import LabSupport
 
 /// One run of the built tool.
 struct ToolProcess {
@@ -40,8 +41,8 @@ struct ToolProcess {
             Thread.sleep(forTimeInterval: signalAfter.seconds)
             kill(process.processIdentifier, signalAfter.signal)
         }
-        self.output = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
-        errorOutput = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        self.output = String(decoding: output.fileHandleForReading.readAll(), as: UTF8.self)
+        errorOutput = String(decoding: errors.fileHandleForReading.readAll(), as: UTF8.self)
         process.waitUntilExit()
         status = process.terminationReason == .exit ? process.terminationStatus : -process.terminationStatus
     }

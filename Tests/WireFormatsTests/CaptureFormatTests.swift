@@ -1,4 +1,5 @@
 import Foundation
+import LabSupport
 import Testing
 import TransportValues
 
@@ -199,7 +200,7 @@ import WireFormats
         process.standardOutput = output
         process.standardError = FileHandle.nullDevice
         try process.run()
-        let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
+        let text = String(decoding: output.fileHandleForReading.readAll(), as: UTF8.self)
         process.waitUntilExit()
         #expect(process.terminationStatus == 0)
         let lines = text.split(separator: "\n")

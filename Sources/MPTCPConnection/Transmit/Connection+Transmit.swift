@@ -20,7 +20,9 @@ extension Connection {
                 if fastCloseSubflow == index {
                     fastCloseSubflow = nil
                     var options = OptionBlock(capacity: contexts[index].tcp.optionRoom(for: .acknowledge))
-                    if options.append(.fastClose(MPFastClose(receiverKey: keys.remote))) { counters.count(.MPFastcloseTx) }
+                    if options.append(.fastClose(MPFastClose(receiverKey: keys.remote))) {
+                        counters.count(.MPFastcloseTx)
+                    }
                     return emit(.acknowledge, index, options, nil, into: &buffer, headroom, now)
                 }
                 let options = resetOptions(index, counters: &counters)
@@ -90,7 +92,9 @@ extension Connection {
     private mutating func transmitControl(
         into buffer: inout MutableRawSpan, _ headroom: Int, _ now: MonotonicInstant, _ counters: inout StackCounters
     ) -> TransmitMetadata? {
-        guard isFullyMultipath, peerHasOurKey || role == .listener, let option = addresses.nextOutgoing else { return nil }
+        guard isFullyMultipath, peerHasOurKey || role == .listener, let option = addresses.nextOutgoing else {
+            return nil
+        }
         guard let index = bestReadySubflow() else { return nil }
         addresses.removeOutgoing()
         var options = OptionBlock(capacity: contexts[index].tcp.optionRoom(for: .acknowledge))
@@ -112,7 +116,8 @@ extension Connection {
 
     func bestReadySubflow() -> Int? {
         var best: Int?
-        for index in contexts.indices where contexts[index].isReady && contexts[index].tcp.phase.isOpenForAcknowledgements {
+        for index in contexts.indices
+        where contexts[index].isReady && contexts[index].tcp.phase.isOpenForAcknowledgements {
             guard let other = best else {
                 best = index
                 continue
@@ -137,7 +142,8 @@ extension Connection {
         let length = segmentLength(index, work, optionBytes: optionBytes, now: now)
         guard length > 0 else { return nil }
         let end = work.start + Int64(length)
-        let carriesFin = state.isMultipath && !sendReverted && send.finish == .queued && end == send.end && length < 65_535
+        let carriesFin =
+            state.isMultipath && !sendReverted && send.finish == .queued && end == send.end && length < 65_535
         let subflowOffset = contexts[index].tcp.sendNext
         var mapping = SentMapping(
             dataOffset: work.start, subflowOffset: subflowOffset, length: Int32(length), dataFin: carriesFin)
@@ -173,7 +179,8 @@ extension Connection {
     private func nextWork() -> Work? {
         guard phase == .open || phase == .draining || phase == .handshake else { return nil }
         if let range = send.reinjections.first {
-            return Work(start: range.lowerBound, available: Int(range.upperBound - range.lowerBound), isReinjection: true)
+            return Work(
+                start: range.lowerBound, available: Int(range.upperBound - range.lowerBound), isReinjection: true)
         }
         let limit = min(send.end, send.peerEdge)
         guard send.next < limit else { return nil }
@@ -210,7 +217,9 @@ extension Connection {
         let isTail = work.isReinjection || work.start + Int64(length) == send.end
         if isTail, length == work.available {
             //= RFC 9293 §3.7.4 Nagle: a small segment waits while data is unacknowledged
-            if configuration.nagle, send.finish == .open, !work.isReinjection, send.next > send.acknowledged { return 0 }
+            if configuration.nagle, send.finish == .open, !work.isReinjection, send.next > send.acknowledged {
+                return 0
+            }
             return length
         }
         //= RFC 9293 §3.8.6.2.1 sender's silly-window avoidance: a part of a segment waits unless it is half the window,
@@ -241,11 +250,12 @@ extension Connection {
         let header = contexts[index].tcp.emit(
             emission, tuple: tuple, multipath: options, window: window, into: &buffer, at: tcpOffset, now: now)
         let length = payload?.length ?? 0
-        if let payload, length > 0 {
+        let partial = contexts[index].setup.checksumOffload
+        let lends = partial && length >= contexts[index].setup.lendsFrom
+        if let payload, length > 0, !lends {
             send.ring.copy(at: payload.offset, count: length, into: &buffer, at: tcpOffset + header)
         }
         let segment = contexts[index].tcp.segmentPayloadLimit(multipathOptionBytes: options.count)
-        let partial = contexts[index].setup.checksumOffload
         finishTCPChecksum(
             packet: &buffer, at: tcpOffset, length: header + length, source: tuple.local.address,
             destination: tuple.remote.address, partial: partial)
@@ -253,9 +263,33 @@ extension Connection {
             source: tuple.local.address, destination: tuple.remote.address, protocolNumber: 6,
             payloadLength: header + length, identification: 0, trafficClass: 0, hopLimit: 64, into: &buffer,
             at: headroom)
-        return TransmitMetadata(
+        var metadata = TransmitMetadata(
             interface: contexts[index].setup.interface, length: network + header + length,
             headerLength: network + header, networkHeaderLength: network, segmentSize: length > segment ? segment : 0,
             checksumPartial: partial, isIPv6: tuple.isIPv6)
+        if lends, let payload {
+            metadata.lent = LentPayload(owner: -1, length: Int32(length), offset: payload.offset)
+        }
+        return metadata
+    }
+}
+
+extension Connection {
+    /// Lends what a packet's ``TransmitMetadata/lent`` names, in at most two slices; both are empty when it is not there.
+    public borrowing func withLentPayload<Result, Failure: Error>(
+        _ lent: LentPayload, _ body: (RawSpan, RawSpan) throws(Failure) -> Result
+    ) throws(Failure) -> Result {
+        let count = Int(lent.length)
+        guard holds(lent) else { return try body(RawSpan(), RawSpan()) }
+        return try body(
+            send.ring.firstSlice(at: lent.offset, count: count), send.ring.secondSlice(at: lent.offset, count: count))
+    }
+
+    public borrowing func copyLentPayload(_ lent: LentPayload, into buffer: inout MutableRawSpan, at position: Int) {
+        if holds(lent) { send.ring.copy(at: lent.offset, count: Int(lent.length), into: &buffer, at: position) }
+    }
+
+    private borrowing func holds(_ lent: LentPayload) -> Bool {
+        lent.length > 0 && lent.offset >= send.ring.start && lent.offset <= send.ring.limit - Int64(lent.length)
     }
 }

@@ -22,6 +22,8 @@ public struct TunDevice: PacketBackend, ~Copyable {
     public var auxiliaryDescriptor: Int32? { nil }
     public var checksumOffload: Bool { hasOffloadHeader }
     public var maximumPacket: Int { hasOffloadHeader ? largestPacket : mtu }
+    // Measured: below some 8 KB a copy costs less than two more vectors.
+    public var gathersFrom: Int { hasOffloadHeader ? 8192 : .max }
 
     /// Creates the device, gives the kernel's end its addresses and brings it up.
     /// - Parameter offload: false for a device without virtio-net headers, as old kernels have it.
@@ -113,16 +115,55 @@ public struct TunDevice: PacketBackend, ~Copyable {
     ) throws(BackendError) -> SendResult {
         precondition(headroom >= packetHeadroom && metadata.length > 0)
         precondition(metadata.length <= buffer.byteCount - headroom)
-        var start = headroom
-        if hasOffloadHeader {
-            start -= VirtioNetHeader.length
-            VirtioNetHeader(metadata).emit(into: &buffer, at: start)
-        }
+        let start = writeOffloadHeader(metadata, into: &buffer, before: headroom)
         let length = headroom + metadata.length - start
-        while true {
-            let written = unsafe buffer.withUnsafeMutableBytes {
-                unsafe write(device.rawValue, $0.baseAddress! + start, length)
+        return try send(metadata, length) { device in
+            unsafe buffer.withUnsafeMutableBytes { unsafe write(device, $0.baseAddress! + start, length) }
+        }
+    }
+
+    public mutating func send(
+        _ buffer: inout MutableRawSpan, headroom: Int, metadata: TransmitMetadata, payload first: RawSpan,
+        _ second: RawSpan
+    ) throws(BackendError) -> SendResult {
+        precondition(headroom >= packetHeadroom && metadata.headerLength <= buffer.byteCount - headroom)
+        precondition(metadata.headerLength + first.byteCount + second.byteCount == metadata.length)
+        let start = writeOffloadHeader(metadata, into: &buffer, before: headroom)
+        let headers = headroom + metadata.headerLength - start
+        return try send(metadata, headroom + metadata.length - start) { device in
+            unsafe buffer.withUnsafeMutableBytes { head in
+                unsafe first.withUnsafeBytes { one in
+                    unsafe second.withUnsafeBytes { two in
+                        let pieces: [3 of iovec] = unsafe [
+                            iovec(iov_base: head.baseAddress! + start, iov_len: headers),
+                            iovec(iov_base: UnsafeMutableRawPointer(mutating: one.baseAddress), iov_len: one.count),
+                            iovec(iov_base: UnsafeMutableRawPointer(mutating: two.baseAddress), iov_len: two.count),
+                        ]
+                        return unsafe pieces.span.withUnsafeBufferPointer {
+                            unsafe writev(device, $0.baseAddress, two.isEmpty ? 2 : 3)
+                        }
+                    }
+                }
             }
+        }
+    }
+
+    /// - Returns: where the packet now begins.
+    private func writeOffloadHeader(
+        _ metadata: TransmitMetadata, into buffer: inout MutableRawSpan, before headroom: Int
+    ) -> Int {
+        guard hasOffloadHeader else { return headroom }
+        VirtioNetHeader(metadata).emit(into: &buffer, at: headroom - VirtioNetHeader.length)
+        return headroom - VirtioNetHeader.length
+    }
+
+    /// One system call until it is not interrupted, and what its result means.
+    @inline(__always)
+    private mutating func send(
+        _ metadata: TransmitMetadata, _ length: Int, _ attempt: (Int32) -> Int
+    ) throws(BackendError) -> SendResult {
+        while true {
+            let written = attempt(device.rawValue)
             if written == length {
                 counters.packetsSent += 1
                 counters.bytesSent += UInt64(metadata.length)

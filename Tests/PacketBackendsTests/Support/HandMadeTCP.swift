@@ -32,12 +32,13 @@ struct HandMadeTCP {
 
     private mutating func send(
         _ backend: inout AnyPacketBackend, _ flags: TCPFlags, options: OptionBlock = OptionBlock(),
-        payload: [UInt8] = [], segmentSize: Int = 0, partial: Bool = false
+        payload: [UInt8] = [], segmentSize: Int = 0, partial: Bool = false, splitAt split: Int? = nil
     ) throws -> SendResult {
         var packet = OutgoingPacket(
             from: local, to: remote, sequence: sendNext, acknowledgment: receiveNext, flags: flags, options: options,
             payload: payload, segmentSize: segmentSize, partial: partial)
         sendNext &+= UInt32(payload.count) + (flags.contains(.syn) || flags.contains(.fin) ? 1 : 0)
+        if let split { return try packet.sendGathered(by: &backend, splitAt: split) }
         return try packet.send(by: &backend)
     }
 
@@ -67,9 +68,11 @@ struct HandMadeTCP {
     }
 
     mutating func write(
-        _ backend: inout AnyPacketBackend, _ payload: [UInt8], segmentSize: Int = 0, partial: Bool = false
+        _ backend: inout AnyPacketBackend, _ payload: [UInt8], segmentSize: Int = 0, partial: Bool = false,
+        splitAt split: Int? = nil
     ) throws -> SendResult {
-        try send(&backend, [.ack, .psh], payload: payload, segmentSize: segmentSize, partial: partial)
+        try send(
+            &backend, [.ack, .psh], payload: payload, segmentSize: segmentSize, partial: partial, splitAt: split)
     }
 
     mutating func finish(_ backend: inout AnyPacketBackend) throws -> SendResult { try send(&backend, [.ack, .fin]) }

@@ -1,5 +1,6 @@
 import CLinux
 import Foundation
+import LabSupport
 import Synchronization
 
 /// Whether this process may make network namespaces and devices; the reason when not.
@@ -29,7 +30,7 @@ func findProgram(_ name: String) -> String? {
 @discardableResult
 func run(_ arguments: String...) throws -> String {
     let (process, output) = try start(arguments)
-    let bytes = output.fileHandleForReading.readDataToEndOfFile()
+    let bytes = output.fileHandleForReading.readAll()
     process.waitUntilExit()
     let text = String(decoding: bytes, as: UTF8.self)
     guard process.terminationStatus == 0 else {
@@ -78,7 +79,7 @@ final class NetworkNamespace {
     @discardableResult
     func ip(_ arguments: String...) throws -> String {
         let (process, output) = try start(["ip", "-n", name] + arguments)
-        let bytes = output.fileHandleForReading.readDataToEndOfFile()
+        let bytes = output.fileHandleForReading.readAll()
         process.waitUntilExit()
         let text = String(decoding: bytes, as: UTF8.self)
         guard process.terminationStatus == 0 else {
@@ -164,7 +165,7 @@ final class BackgroundProgram {
 
     /// The rest of its output, after it has ended.
     func wait() -> String {
-        let data = output.fileHandleForReading.readDataToEndOfFile()
+        let data = output.fileHandleForReading.readAll()
         process.waitUntilExit()
         return String(decoding: data, as: UTF8.self)
     }

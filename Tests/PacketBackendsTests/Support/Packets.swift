@@ -69,6 +69,19 @@ struct OutgoingPacket {
         var raw = unsafe span.mutableBytes
         return try backend.send(&raw, headroom: packetHeadroom, metadata: metadata)
     }
+
+    /// The payload handed over apart, in two slices.
+    mutating func sendGathered(by backend: inout AnyPacketBackend, splitAt split: Int) throws -> SendResult {
+        let metadata = metadata
+        let payload = Array(buffer[(packetHeadroom + metadata.headerLength)...])
+        let bytes = unsafe payload.span.bytes
+        let first = bytes.extracting(first: split)
+        let second = bytes.extracting(droppingFirst: split)
+        var headers = Array(buffer[..<(packetHeadroom + metadata.headerLength)])
+        var span = headers.mutableSpan
+        var raw = unsafe span.mutableBytes
+        return try backend.send(&raw, headroom: packetHeadroom, metadata: metadata, payload: first, second)
+    }
 }
 
 /// A received packet, kept.
