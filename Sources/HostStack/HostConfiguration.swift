@@ -11,6 +11,14 @@ public struct HostConfiguration: Sendable {
     public var maximumConnections = 100_000
     /// RSTs for nobody's segments, a second.
     public var resetsPerSecond = 200
+    /// Answer SYNs with cookies (RFC 4987 §3.6) once a listener's half-open queue is full; false: drop them.
+    public var synCookies = true
+    /// The most joins at one time, over all connections, whose third ACK is missing.
+    public var maximumHalfOpenJoins = 1024
+    /// Joins a minute to one address that a peer announced and that has never answered one, over all connections.
+    public var joinsToSilentAddress = 8
+    /// The same to all such addresses together.
+    public var joinsToSilentAddresses = 256
 
     public init() {}
 }

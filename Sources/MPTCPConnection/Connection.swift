@@ -52,6 +52,8 @@ public struct Connection: ~Copyable {
     /// The peer answered a join to its first address with RST: it does not know the connection any more.
     var peerHasForgotten = false
     var pathUse: PathUse
+    /// The address whose join was last answered with the right HMAC.
+    public internal(set) var answeredTarget: IPAddress?
     /// The version that a SYN/ACK named instead of ours.
     var answeredVersion: UInt8?
     var usesLongDataAck = false

@@ -55,6 +55,7 @@ extension Connection {
         //= RFC 8684 §3.1 checksums are used when either host asks for them
         useChecksum = useChecksum || capable.checksumRequired
         contexts[0].tcp.sharesWindow = true
+        //= RFC 8684 §3.1 C set: the receiver MUST NOT open further subflows to this address and port
         peerForbidsJoinToInitial = capable.noAdditionalSubflows
         keys.learn(remote: key)
         state = .multipath(confirmed: false)
@@ -139,6 +140,9 @@ extension Connection {
             version: keys.version)
         contexts[index].peerWantsBackup = backup
         contexts[index].remoteAddressID = addressID
+        addresses.noteAnswered(contexts[index].setup.tuple.remote)
+        answeredTarget = contexts[index].setup.tuple.remote.address
+        events.insert(.joinAnswered)
         contexts[index].handshake = .joinAckSent(hmac: mine, retryAt: now + retryInterval(index, tries: 0), tries: 0)
         contexts[index].tcp.requestAcknowledgement()
         return true
@@ -164,6 +168,7 @@ extension Connection {
             return false
         }
         contexts[index].handshake = .joined
+        leaveHalfOpen(index, counters: &counters)
         //= RFC 8684 §3.2 the third ACK is acknowledged, so that the initiator may send data
         contexts[index].tcp.requestAcknowledgement()
         return true

@@ -20,6 +20,8 @@ public struct PathRequest: Sendable, Equatable {
     public var local: LocalAddress
     public var remote: Endpoint
     public var remoteID: AddressID
+    /// The peer announced it, and it has answered no join yet.
+    public var isUnproven = false
 }
 
 /// The addresses of both ends as one connection knows them, what has been announced, and which pairs were tried.
@@ -27,6 +29,8 @@ struct AddressBook {
     struct Remote {
         var id: AddressID
         var endpoint: Endpoint
+        /// The first one, or a join to it was answered with the right HMAC.
+        var isProven = false
     }
 
     /// How far the announcement of an own address is (RFC 8684 §3.4.1).
@@ -53,6 +57,9 @@ struct AddressBook {
     static let announcementTries = 4
     static let joinTries = 6
     static let outgoingLimit = 32
+    /// Joins of one connection to announced addresses that have not answered; taking an address back and announcing it
+    /// again does not begin anew.
+    static let unprovenJoins = 32
 
     private(set) var locals: [Local] = []
     private(set) var remotes: [Remote] = []
@@ -61,13 +68,14 @@ struct AddressBook {
     private var initialLocal = IPAddress.anyIPv4
     /// No subflow is left.
     private var hurries = false
+    private var unprovenLeft = AddressBook.unprovenJoins
     let limit: Int
 
     init(limit: Int) { self.limit = limit }
 
     mutating func noteInitial(local setup: SubflowSetup, remote: Endpoint) {
         initialLocal = setup.tuple.local.address
-        remotes = [Remote(id: AddressID(0), endpoint: remote)]
+        remotes = [Remote(id: AddressID(0), endpoint: remote, isProven: true)]
     }
 
     /// More than one pair of addresses could carry a subflow.
@@ -155,6 +163,7 @@ struct AddressBook {
     var nextAttempt: MonotonicInstant {
         var deadline = MonotonicInstant.distantFuture
         for attempt in attempts where !attempt.isOpen && (hurries || attempt.tries < Self.joinTries) {
+            if unprovenLeft == 0, remotes.contains(where: { $0.endpoint == attempt.remote && !$0.isProven }) { continue }
             deadline = min(deadline, attempt.notBefore)
         }
         return deadline
@@ -200,8 +209,13 @@ struct AddressBook {
                     noteOpen(local.value.address, remote.endpoint)
                     continue
                 }
-                let request = PathRequest(local: local.value, remote: remote.endpoint, remoteID: remote.id)
-                if begin(request, now: now) { return request }
+                let request = PathRequest(
+                    local: local.value, remote: remote.endpoint, remoteID: remote.id, isUnproven: !remote.isProven)
+                if !remote.isProven, unprovenLeft == 0 { continue }
+                if begin(request, now: now) {
+                    if !remote.isProven { unprovenLeft -= 1 }
+                    return request
+                }
             }
         }
         return nil
@@ -250,6 +264,24 @@ struct AddressBook {
             attempts.append(
                 Attempt(local: local, remote: remote, tries: 1, notBefore: now + backoff(1), isOpen: false))
         }
+    }
+
+    /// The peer's own: it knows the keys.
+    mutating func noteAnswered(_ remote: Endpoint) {
+        for index in remotes.indices where remotes[index].endpoint == remote { remotes[index].isProven = true }
+    }
+
+    /// The host does not want it now; it does not count as tried.
+    mutating func postpone(_ request: PathRequest, until: MonotonicInstant) {
+        if request.isUnproven { unprovenLeft += 1 }
+        guard
+            let index = attempts.firstIndex(where: {
+                $0.local == request.local.address && $0.remote == request.remote
+            })
+        else { return }
+        attempts[index].isOpen = false
+        attempts[index].tries -= 1
+        attempts[index].notBefore = until
     }
 
     /// A join succeeded: the next failure is the first.

@@ -112,6 +112,7 @@ extension Connection {
     }
 
     private mutating func subflowClosed(_ index: Int, now: MonotonicInstant, counters: inout StackCounters) {
+        leaveHalfOpen(index, counters: &counters)
         guard !contexts[index].isReported else { return }
         events.insert(.subflowClosed)
         wantsPathCheck = true

@@ -117,6 +117,14 @@ extension Subflow {
         noteWaiting(now)
     }
 
+    /// The SYN/ACK went out before there was this subflow, with this window in bytes: as a SYN cookie.
+    public mutating func assumeSynchronizeSent(window: Int, now: MonotonicInstant) {
+        noteSynchronize(now)
+        // Nobody knows when it was sent: no sample of the round trip.
+        handshake.transmissions = 2
+        _ = advertise(window, isSyn: true)
+    }
+
     private mutating func noteProbe() {
         timers.probeDue = false
         if timers.persist != .distantFuture {
