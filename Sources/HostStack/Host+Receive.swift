@@ -72,7 +72,7 @@ extension Host {
     }
 
     private func answers(_ port: UInt16) -> Bool {
-        listenerIndex.keys.contains { $0.port == port } || configuration.ephemeralPorts?.contains(port) == true
+        joinPorts[port] != nil || listenerIndex.keys.contains { $0.port == port } || configuration.ephemeralPorts?.contains(port) == true
     }
 
     /// Answers that wait at one time.

@@ -183,6 +183,17 @@ extension Host {
         return result
     }
 
+    /// For connections and listeners that bring no settings of their own.
+    public var defaultConfiguration: ConnectionConfiguration { configuration.connection }
+
+    /// How full the host's tables are.
+    public var occupancy: HostOccupancy {
+        HostOccupancy(
+            connections: liveConnections, slots: slots.count, flows: flows.count, tokens: tokens.count,
+            halfOpen: listeners.reduce(0) { $0 + $1.halfOpen }, halfOpenJoins: Int(counters[.joinsHalfOpen]),
+            joinTargets: joinTargets.count, replies: replies.count, events: events.count)
+    }
+
     /// Connections that hold memory: open, closing, in TIME-WAIT, or closed and not released.
     public var liveConnections: Int { slots.count - freeSlots.count }
 }

@@ -33,6 +33,23 @@ public struct ListenerID: Hashable, Sendable {
     let generation: UInt32
 }
 
+/// Entries in the tables of a host; see ``Host/occupancy``.
+public struct HostOccupancy: Sendable, Equatable {
+    /// Connections that hold memory, and the places that have been made for them so far.
+    public var connections: Int
+    public var slots: Int
+    /// Four-tuples in use.
+    public var flows: Int
+    public var tokens: Int
+    /// Handshakes whose third ACK is missing: of connections, of joins.
+    public var halfOpen: Int
+    public var halfOpenJoins: Int
+    public var joinTargets: Int
+    /// Answers without a connection that wait to be sent, and events that nobody has taken.
+    public var replies: Int
+    public var events: Int
+}
+
 /// What a host has to tell its owner.
 public enum HostEvent: Sendable, Equatable {
     /// An active open is done.

@@ -95,7 +95,7 @@ public struct Connection: ~Copyable {
             initial: configuration.initialReceiveWindow, maximum: configuration.receiveBuffer)
         pathUse = configuration.pathUse
         scheduler = PacketScheduler(configuration.scheduler)
-        addresses = AddressBook(limit: configuration.acceptedAddresses)
+        addresses = AddressBook(limit: configuration.acceptedAddresses, joinPort: configuration.joinPort)
     }
 
     // MARK: Identity

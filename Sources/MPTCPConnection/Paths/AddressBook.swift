@@ -43,6 +43,8 @@ struct AddressBook {
 
     struct Local {
         var value: LocalAddress
+        /// What announcements call it: the host's identifier, of the first address too.
+        var announcedID: AddressID
         var announcement = Announcement.none
     }
 
@@ -70,8 +72,13 @@ struct AddressBook {
     private var hurries = false
     private var unprovenLeft = AddressBook.unprovenJoins
     let limit: Int
+    /// Announced with every address, the first one too; nil: the connection's own port, and the first is known.
+    let joinPort: UInt16?
 
-    init(limit: Int) { self.limit = limit }
+    init(limit: Int, joinPort: UInt16?) {
+        self.limit = limit
+        self.joinPort = joinPort
+    }
 
     mutating func noteInitial(local setup: SubflowSetup, remote: Endpoint) {
         initialLocal = setup.tuple.local.address
@@ -86,9 +93,9 @@ struct AddressBook {
     /// Takes the host's addresses; new ones are announced when `announce` says so.
     mutating func setLocals(_ values: [LocalAddress], announce: Bool, now: MonotonicInstant) {
         for value in values where !locals.contains(where: { $0.value.address == value.address }) {
-            var local = Local(value: value)
+            var local = Local(value: value, announcedID: value.id)
             if value.address == initialLocal { local.value.id = AddressID(0) }
-            if announce, value.address != initialLocal, !value.address.isLinkLocal {
+            if announce, value.address != initialLocal || joinPort != nil, !value.address.isLinkLocal {
                 local.announcement = .waiting(until: now, tries: 0)
             }
             locals.append(local)
@@ -98,10 +105,12 @@ struct AddressBook {
     /// Withdraws an own address: REMOVE_ADDR where the peer may know it.
     mutating func removeLocal(_ address: IPAddress) -> AddressID? {
         guard let index = locals.firstIndex(where: { $0.value.address == address }) else { return nil }
-        let id = locals.remove(at: index).value.id
+        let local = locals.remove(at: index)
         attempts.removeAll { $0.local == address }
-        enqueue(.removeAddress(RemoveAddress(id)))
-        return id
+        var removal = RemoveAddress(local.value.id)
+        if local.announcedID != local.value.id, local.announcement != .none { removal.append(local.announcedID) }
+        enqueue(.removeAddress(removal))
+        return local.value.id
     }
 
     // MARK: The peer's addresses
@@ -128,7 +137,7 @@ struct AddressBook {
     mutating func noteEcho(_ address: AddAddress) -> Bool {
         guard
             let index = locals.firstIndex(where: {
-                $0.value.id == address.addressID && $0.value.address == address.address
+                $0.announcedID == address.addressID && $0.value.address == address.address && address.port == joinPort
             })
         else { return false }
         locals[index].announcement = .echoed
@@ -177,19 +186,18 @@ struct AddressBook {
                 locals[index].announcement = .unanswered
                 continue
             }
-            let local = locals[index].value
+            let id = locals[index].announcedID
+            let address = locals[index].value.address
             if keys.version == .zero {
                 // Nobody echoes: said twice, in case the first is lost.
-                enqueue(.addAddress(AddAddress(version0: local.id, address: local.address)))
+                enqueue(.addAddress(AddAddress(version0: id, address: address, port: joinPort)))
                 locals[index].announcement =
                     tries == 0 ? .waiting(until: now + .seconds(1 as Int64), tries: 1) : .unanswered
                 continue
             }
             let hmac = KeyMaterial.addAddressHMAC(
-                senderKey: keys.local, receiverKey: keys.remote, addressID: local.id, address: local.address, port: nil)
-            enqueue(
-                .addAddress(
-                    AddAddress(addressID: local.id, address: local.address, hmac: hmac)))
+                senderKey: keys.local, receiverKey: keys.remote, addressID: id, address: address, port: joinPort)
+            enqueue(.addAddress(AddAddress(addressID: id, address: address, port: joinPort, hmac: hmac)))
             locals[index].announcement = .waiting(until: now + .seconds(Int64(1 << tries)), tries: tries + 1)
         }
     }

@@ -82,7 +82,7 @@ extension Subflow {
             plan.isSyn = true
             plan.sequence = 0
             noteSynchronize(now)
-        case .acknowledge: break
+        case .acknowledge, .unstampedAcknowledge: break
         case .probe:
             //= RFC 9293 §3.8.4: SEG.SEQ = SND.NXT - 1 elicits an acknowledgement
             plan.sequence = send.unacknowledged &- 1
