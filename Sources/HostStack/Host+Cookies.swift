@@ -14,14 +14,13 @@ extension Host {
         else { return counters.count(.synDroppedBacklog) }
         let answer = Connection.cookieAnswer(listeners[index].configuration, syn: syn, counters: &counters)
         let offer = SynCookies.Offer(answer?.version, checksum: answer?.checksum ?? false)
-        let setup = setup(tuple, local, now: now)
-        let cookie = cookies.sequence(
+        let cookie = cookies.cookie(
             tuple, peer: syn.sequence, offer: offer, announced: syn.options.maximumSegmentSize, now: now)
         var options = OptionBlock()
-        let segment = max(88, setup.mtu - (tuple.isIPv6 ? 60 : 40))
+        let segment = max(88, routes.mtu(of: local.interface) - (tuple.isIPv6 ? 60 : 40))
         options.append(maximumSegmentSize: UInt16(clamping: segment))
         if let stamp = syn.options.timestamps {
-            let clock = Subflow.timestamp(at: now, offset: setup.timestampOffset)
+            let clock = Subflow.timestamp(at: now, offset: timestampOffset(tuple))
             let own = TCPTimestamps(value: SynCookies.stamp(clock, syn.options), echo: stamp.value)
             if syn.options.sackPermitted { options.appendSACKPermitted(with: own) } else { options.append(own) }
             if syn.options.windowScale != nil {
@@ -31,7 +30,7 @@ extension Host {
         if let answer {
             var capable = MPCapable(version: answer.version.rawValue, checksumRequired: answer.checksum)
             capable.noAdditionalSubflows = listeners[index].configuration.forbidsJoinsToInitialAddress
-            capable.senderKey = cookies.key(tuple, cookie)
+            capable.senderKey = cookie.key
             options.append(.capable(capable))
         }
         counters.count(.synCookieSent)
@@ -39,7 +38,7 @@ extension Host {
         cookiesUntil = listeners[index].cookiesUntil
         replies.append(
             StatelessReply(
-                cookie: cookie, for: syn, tuple, interface,
+                cookie: cookie.sequence, for: syn, tuple, interface,
                 window: Connection.cookieWindow(listeners[index].configuration), options: options))
     }
 
@@ -68,17 +67,16 @@ extension Host {
             return true
         }
         counters.count(.synCookieAccepted)
-        let key = cookies.key(tuple, cookie)
         var syn = segment
         syn.flags = .syn
         syn.sequence = peer
         syn.payloadLength = 0
         syn.options = SynCookies.options(content, echo: segment.options.timestamps)
-        syn.options.multipath.other = offered(content.offer, key: key, segment)
+        syn.options.multipath.other = offered(content.offer, key: content.key, segment)
         var setup = setup(tuple, LocalAddress(id: local.id, address: local.address, interface: interface), now: now)
         setup.initialSequence = cookie
         let connection = Connection.resume(
-            listeners[index].configuration, key: key, setup: setup, syn: syn, random: random.fork(), now: now)
+            listeners[index].configuration, key: content.key, setup: setup, syn: syn, random: random.fork(), now: now)
         _ = install(connection, slot, tuple, now: now)
         slots[Int(slot)].listener = Int32(index)
         slots[Int(slot)].connection?.receive(segment, packet: packet, subflow: 0, now: now, counters: &counters)

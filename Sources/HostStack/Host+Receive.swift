@@ -64,8 +64,8 @@ extension Host {
         _ segment: TCPSegment, _ tuple: FourTuple, _ interface: InterfaceID, reason: UInt8?, now: MonotonicInstant
     ) {
         counters.count(.segmentForNobody)
-        guard !segment.flags.contains(.rst), let owner = routes.interface(interface) else { return }
-        guard owner.ownsAddresses || answers(tuple.local.port) else { return }
+        guard !segment.flags.contains(.rst), routes.isUp(interface) else { return }
+        guard routes.ownsAddresses(interface) || answers(tuple.local.port) else { return }
         guard resetBudget.take(now: now), replies.count < Self.replyLimit else { return counters.count(.resetRateLimited) }
         counters.count(.resetSent)
         replies.append(StatelessReply(resetting: segment, tuple, interface, reason: reason))
@@ -78,9 +78,13 @@ extension Host {
     /// Answers that wait at one time.
     static var replyLimit: Int { 256 }
 
-    func listenerFor(_ local: Endpoint) -> Int? {
+    mutating func listenerFor(_ local: Endpoint) -> Int? {
+        // Under a flood it is the same one again and again.
+        if let found = lastListener, found.local == local { return found.index }
         let any = Endpoint(local.address.isIPv6 ? .anyIPv6 : .anyIPv4, local.port)
-        return (listenerIndex[local] ?? listenerIndex[any]).map(Int.init)
+        guard let index = (listenerIndex[local] ?? listenerIndex[any]).map(Int.init) else { return nil }
+        lastListener = (local, index)
+        return index
     }
 
     private mutating func receiveSyn(

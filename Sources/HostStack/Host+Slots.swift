@@ -53,6 +53,9 @@ extension Host {
             timestampOffset: UInt32(truncatingIfNeeded: hash >> 32), localAddressID: local.id)
     }
 
+    /// As in ``setup(_:_:now:)``.
+    func timestampOffset(_ tuple: FourTuple) -> UInt32 { UInt32(truncatingIfNeeded: sequenceHash(tuple) >> 32) }
+
     // MARK: Slots
 
     mutating func claimSlot() throws(HostError) -> Int32 {

@@ -39,7 +39,7 @@ extension Host {
     private mutating func transmitReply(into buffer: inout MutableRawSpan, headroom: Int) -> TransmitMetadata? {
         while !replies.isEmpty {
             let reply = replies.removeFirst()
-            if routes.interface(reply.interface) != nil { return reply.emit(into: &buffer, headroom: headroom) }
+            if routes.isUp(reply.interface) { return reply.emit(into: &buffer, headroom: headroom) }
         }
         return nil
     }

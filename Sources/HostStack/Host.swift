@@ -18,7 +18,9 @@ public struct Host: ~Copyable {
     var tokens: [UInt32: Int32] = [:]
     var peers = PeerMemory()
     var listeners: [Listener] = []
-    var listenerIndex: [Endpoint: Int32] = [:]
+    var listenerIndex: [Endpoint: Int32] = [:] { didSet { lastListener = nil } }
+    /// What ``listenerFor(_:)`` found last.
+    var lastListener: (local: Endpoint, index: Int)?
     var ready = UniqueDeque<Int32>()
     var deadlines = DeadlineHeap()
     var events = UniqueDeque<HostEvent>()

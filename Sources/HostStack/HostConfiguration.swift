@@ -48,6 +48,21 @@ public struct HostOccupancy: Sendable, Equatable {
     /// Answers without a connection that wait to be sent, and events that nobody has taken.
     public var replies: Int
     public var events: Int
+
+    public init(
+        connections: Int, slots: Int, flows: Int, tokens: Int, halfOpen: Int, halfOpenJoins: Int, joinTargets: Int,
+        replies: Int, events: Int
+    ) {
+        self.connections = connections
+        self.slots = slots
+        self.flows = flows
+        self.tokens = tokens
+        self.halfOpen = halfOpen
+        self.halfOpenJoins = halfOpenJoins
+        self.joinTargets = joinTargets
+        self.replies = replies
+        self.events = events
+    }
 }
 
 /// What a host has to tell its owner.

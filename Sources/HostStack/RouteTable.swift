@@ -39,6 +39,15 @@ struct RouteTable {
         return interfaces[Int(id.rawValue)]
     }
 
+    /// 1280 where there is no such interface.
+    func mtu(of id: InterfaceID) -> Int { isUp(id) ? interfaces[Int(id.rawValue)].mtu : 1280 }
+
+    func isUp(_ id: InterfaceID) -> Bool {
+        id.rawValue >= 0 && Int(id.rawValue) < interfaces.count && interfaces[Int(id.rawValue)].isUp
+    }
+
+    func ownsAddresses(_ id: InterfaceID) -> Bool { isUp(id) && interfaces[Int(id.rawValue)].ownsAddresses }
+
     mutating func removeInterface(_ id: InterfaceID) {
         guard interface(id) != nil else { return }
         interfaces[Int(id.rawValue)].isUp = false

@@ -35,6 +35,12 @@ struct SynCookies {
     struct Content: Equatable {
         var offer: Offer
         var segmentSize: UInt16
+        var key: UInt64
+    }
+
+    struct Cookie {
+        var sequence: SequenceNumber
+        var key: UInt64
     }
 
     /// A cookie is good for one to two of these.
@@ -53,15 +59,19 @@ struct SynCookies {
 
     // MARK: Initial sequence number
 
-    func sequence(
+    //= RFC 8684 §3.1 the key of the SYN/ACK is echoed in the third segment: it is made again from the same code, of which
+    // the sequence number shows 24 of 64 bits, so it needs no memory and nobody else can tell it
+    func cookie(
         _ tuple: FourTuple, peer: SequenceNumber, offer: Offer, announced: UInt16?, now: MonotonicInstant
-    ) -> SequenceNumber {
+    ) -> Cookie {
         var index = 0
         let size = announced ?? 536
         while index < 7, Self.segmentSizes[index + 1] <= size { index += 1 }
         let period = Self.number(of: now)
         let fields = UInt32(truncatingIfNeeded: period & 3) << 6 | UInt32(offer.rawValue) << 3 | UInt32(index)
-        return SequenceNumber(code(tuple, peer, period, fields) << 8 | fields)
+        let code = code(tuple, peer, period, fields)
+        return Cookie(
+            sequence: SequenceNumber(UInt32(truncatingIfNeeded: code) << 8 | fields), key: keyHash.authenticator(of: code))
     }
 
     /// What a cookie holds; nil when it is not one of ours for this peer, or too old.
@@ -72,25 +82,18 @@ struct SynCookies {
         let current = Self.number(of: now)
         let age = (current &- UInt64(fields >> 6)) & 3
         guard age <= 1, age <= current, let offer = Offer(rawValue: UInt8(fields >> 3 & 7)) else { return nil }
-        guard code(tuple, peer, current &- age, fields) == cookie.rawValue >> 8 else { return nil }
-        return Content(offer: offer, segmentSize: Self.segmentSizes[Int(fields & 7)])
+        let code = code(tuple, peer, current &- age, fields)
+        guard UInt32(truncatingIfNeeded: code) << 8 == cookie.rawValue & ~0xff else { return nil }
+        return Content(
+            offer: offer, segmentSize: Self.segmentSizes[Int(fields & 7)], key: keyHash.authenticator(of: code))
     }
 
-    private func code(_ tuple: FourTuple, _ peer: SequenceNumber, _ period: UInt64, _ fields: UInt32) -> UInt32 {
-        let full = sequenceHash.authenticator(of: tuple, UInt64(peer.rawValue) << 32 | UInt64(fields), period)
-        return UInt32(truncatingIfNeeded: full) & 0xff_ffff
+    private func code(_ tuple: FourTuple, _ peer: SequenceNumber, _ period: UInt64, _ fields: UInt32) -> UInt64 {
+        sequenceHash.authenticator(of: tuple, UInt64(peer.rawValue) << 32 | UInt64(fields), period)
     }
 
     private static func number(of now: MonotonicInstant) -> UInt64 {
         UInt64(max(0, now.nanoseconds)) / UInt64(period.nanoseconds)
-    }
-
-    // MARK: Key
-
-    //= RFC 8684 §3.1 the key of the SYN/ACK is echoed in the third segment: made again from the four-tuple and the cookie,
-    // it needs no memory, and no other peer can tell it
-    func key(_ tuple: FourTuple, _ cookie: SequenceNumber) -> UInt64 {
-        keyHash.authenticator(of: tuple, UInt64(cookie.rawValue), 0)
     }
 
     // MARK: Timestamp

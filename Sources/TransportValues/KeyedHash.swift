@@ -89,14 +89,26 @@ extension KeyedHash {
     /// must not be able to make for another four-tuple.
     public func authenticator(of tuple: FourTuple, _ first: UInt64, _ second: UInt64) -> UInt64 {
         var state = State(key0, key1)
-        state.absorb(tuple.local.address.high)
-        state.absorb(tuple.local.address.low)
-        state.absorb(tuple.remote.address.high)
-        state.absorb(tuple.remote.address.low)
-        state.absorb(
-            UInt64(tuple.local.port) << 16 | UInt64(tuple.remote.port) | (tuple.isIPv6 ? 1 << 32 : 0))
+        let ports = UInt64(tuple.local.port) << 16 | UInt64(tuple.remote.port)
+        if tuple.isIPv6 {
+            state.absorb(tuple.local.address.high)
+            state.absorb(tuple.local.address.low)
+            state.absorb(tuple.remote.address.high)
+            state.absorb(tuple.remote.address.low)
+            state.absorb(ports | 1 << 32)
+        } else {
+            state.absorb(tuple.local.address.low << 32 | tuple.remote.address.low & 0xffff_ffff)
+            state.absorb(ports)
+        }
         state.absorb(first)
         state.absorb(second)
+        return state.finishLong()
+    }
+
+    /// The same over one word.
+    public func authenticator(of word: UInt64) -> UInt64 {
+        var state = State(key0, key1)
+        state.absorb(word)
         return state.finishLong()
     }
 }
