@@ -66,13 +66,16 @@ extension Host {
         counters.count(.segmentForNobody)
         guard !segment.flags.contains(.rst), routes.isUp(interface) else { return }
         guard routes.ownsAddresses(interface) || answers(tuple.local.port) else { return }
-        guard resetBudget.take(now: now), replies.count < Self.replyLimit else { return counters.count(.resetRateLimited) }
+        guard resetBudget.take(now: now), replies.count < Self.replyLimit else {
+            return counters.count(.resetRateLimited)
+        }
         counters.count(.resetSent)
         replies.append(StatelessReply(resetting: segment, tuple, interface, reason: reason))
     }
 
     private func answers(_ port: UInt16) -> Bool {
-        joinPorts[port] != nil || listenerIndex.keys.contains { $0.port == port } || configuration.ephemeralPorts?.contains(port) == true
+        joinPorts[port] != nil || listenerIndex.keys.contains { $0.port == port }
+            || configuration.ephemeralPorts?.contains(port) == true
     }
 
     /// Answers that wait at one time.

@@ -71,7 +71,8 @@ struct SynCookies {
         let fields = UInt32(truncatingIfNeeded: period & 3) << 6 | UInt32(offer.rawValue) << 3 | UInt32(index)
         let code = code(tuple, peer, period, fields)
         return Cookie(
-            sequence: SequenceNumber(UInt32(truncatingIfNeeded: code) << 8 | fields), key: keyHash.authenticator(of: code))
+            sequence: SequenceNumber(UInt32(truncatingIfNeeded: code) << 8 | fields),
+            key: keyHash.authenticator(of: code))
     }
 
     /// What a cookie holds; nil when it is not one of ours for this peer, or too old.

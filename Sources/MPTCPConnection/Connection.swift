@@ -57,6 +57,8 @@ public struct Connection: ~Copyable {
     /// The version that a SYN/ACK named instead of ours.
     var answeredVersion: UInt8?
     var usesLongDataAck = false
+    /// Counted among the connections that are Multipath TCP now.
+    var isCountedEstablished = false
     var peerHasOurKey = false
 
     var dataTimer = MonotonicInstant.distantFuture
@@ -203,7 +205,9 @@ public struct Connection: ~Copyable {
         send.reclaim(below: lowestPinned())
         guard send.isPinned else { return }
         for index in contexts.indices where contexts[index].isStalled && !contexts[index].isClosed {
-            guard let low = contexts[index].tcp.lowestUnacknowledgedDataOffset, low < send.acknowledged else { continue }
+            guard let low = contexts[index].tcp.lowestUnacknowledgedDataOffset, low < send.acknowledged else {
+                continue
+            }
             resetSubflow(index, reason: MPTCPReset.tooMuchOutstandingData, why: "stalled while data went on elsewhere")
         }
         send.reclaim(below: lowestPinned())

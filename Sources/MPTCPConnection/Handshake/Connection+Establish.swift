@@ -60,7 +60,7 @@ extension Connection {
         keys.learn(remote: key)
         state = .multipath(confirmed: false)
         thirdAckDue = !keys.version.hasCapableWithData
-        counters.count(.MPCurrEstab)
+        countEstablished(&counters)
     }
 
     private mutating func establishListener(
@@ -86,7 +86,7 @@ extension Connection {
         keys.learn(remote: key)
         contexts[index].tcp.sharesWindow = true
         state = .multipath(confirmed: true)
-        counters.count(.MPCurrEstab)
+        countEstablished(&counters)
     }
 
     //= RFC 6824 §3.1 the third ACK carries both keys; where it was lost, the DSS of the first data stands for it
@@ -105,13 +105,25 @@ extension Connection {
         if keys.remote == keys.local { return fallBack(.reflectedKey) }
         contexts[index].tcp.sharesWindow = true
         state = .multipath(confirmed: true)
-        counters.count(.MPCurrEstab)
+        countEstablished(&counters)
     }
 
     private mutating func open() {
         guard phase == .handshake else { return }
         phase = .open
         events.insert(role == .initiator ? .connected : .accepted)
+    }
+
+    /// MPCurrEstab is a gauge: ``leaveEstablished(_:)`` takes this back.
+    private mutating func countEstablished(_ counters: inout StackCounters) {
+        isCountedEstablished = true
+        counters.count(.MPCurrEstab)
+    }
+
+    mutating func leaveEstablished(_ counters: inout StackCounters) {
+        guard isCountedEstablished else { return }
+        isCountedEstablished = false
+        counters.uncount(.MPCurrEstab)
     }
 
     // MARK: Joined subflows
@@ -153,7 +165,8 @@ extension Connection {
         counters: inout StackCounters
     ) -> Bool {
         guard case .join(.ack(let hmac))? = option else {
-            resetSubflow(index, reason: MPTCPReset.multipathSpecificError, why: "the third ACK of a join carried no MP_JOIN")
+            resetSubflow(
+                index, reason: MPTCPReset.multipathSpecificError, why: "the third ACK of a join carried no MP_JOIN")
             counters.count(.MPJoinRejected)
             return false
         }

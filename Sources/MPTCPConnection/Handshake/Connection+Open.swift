@@ -29,7 +29,8 @@ extension Connection {
         let tcp = Subflow(
             activeOpen: connection.subflowConfiguration(setup), initialSequence: setup.initialSequence,
             timestampOffset: setup.timestampOffset, now: now)
-        connection.addInitial(SubflowContext(tcp: tcp, setup: setup, handshake: .initial, remoteAddressID: AddressID(0)))
+        connection.addInitial(
+            SubflowContext(tcp: tcp, setup: setup, handshake: .initial, remoteAddressID: AddressID(0)))
         if state == .offered { counters.count(.MPCapableSYNTX) }
         return connection
     }
@@ -64,7 +65,8 @@ extension Connection {
         let tcp = Subflow(
             passiveOpen: connection.subflowConfiguration(setup), initialSequence: setup.initialSequence,
             timestampOffset: setup.timestampOffset, syn: syn, now: now)
-        connection.addInitial(SubflowContext(tcp: tcp, setup: setup, handshake: .initial, remoteAddressID: AddressID(0)))
+        connection.addInitial(
+            SubflowContext(tcp: tcp, setup: setup, handshake: .initial, remoteAddressID: AddressID(0)))
         return connection
     }
 
@@ -235,6 +237,7 @@ extension Connection {
     /// Called when the connection is thrown away.
     public mutating func releaseGauges(_ counters: inout StackCounters) {
         for index in contexts.indices { leaveHalfOpen(index, counters: &counters) }
+        leaveEstablished(&counters)
     }
 
     /// A join may not repeat a four-tuple in use.

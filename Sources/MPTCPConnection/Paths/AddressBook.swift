@@ -121,8 +121,8 @@ struct AddressBook {
         if let known = remotes.first(where: { $0.id == id }) {
             return known.endpoint == endpoint ? .known : .refused
         }
-        // The first address counts for itself: id 0.
-        guard remotes.count - 1 < limit else { return .refused }
+        // The first address, which the peer may have withdrawn, counts for itself: id 0.
+        guard remotes.count(where: { $0.id.rawValue != 0 }) < limit else { return .refused }
         remotes.append(Remote(id: id, endpoint: endpoint))
         return .accepted
     }
@@ -172,7 +172,9 @@ struct AddressBook {
     var nextAttempt: MonotonicInstant {
         var deadline = MonotonicInstant.distantFuture
         for attempt in attempts where !attempt.isOpen && (hurries || attempt.tries < Self.joinTries) {
-            if unprovenLeft == 0, remotes.contains(where: { $0.endpoint == attempt.remote && !$0.isProven }) { continue }
+            if unprovenLeft == 0, remotes.contains(where: { $0.endpoint == attempt.remote && !$0.isProven }) {
+                continue
+            }
             deadline = min(deadline, attempt.notBefore)
         }
         return deadline

@@ -186,7 +186,8 @@ public final class FloodWorkload {
     private func toClient(_ packets: [Packet]) {
         for packet in packets {
             client.receive(
-                unsafe answers.span.bytes.extracting(packet.offset..<packet.offset + packet.length), on: packet.interface,
+                unsafe answers.span.bytes.extracting(packet.offset..<packet.offset + packet.length),
+                on: packet.interface,
                 now: now)
         }
     }
