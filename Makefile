@@ -8,7 +8,7 @@ TOOL := $(BUILD)/mptcp
 TEST := $(SWIFT) test -c release --skip-build --disable-xctest --disable-testable-imports
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit kernel-tests release bench bench-peer fmt fmt-check fuzz tools tests-built clean
+.PHONY: help demo test unit kernel-tests release bench bench-peer fmt fmt-check fuzz flood tools tests-built clean
 
 help:
 	@echo 'make demo     two emulated links in one process: no privilege needed'
@@ -16,6 +16,7 @@ help:
 	@echo 'make release  the tool, optimised: $(TOOL)'
 	@echo 'make bench    against the kernel, in one run (root)'
 	@echo 'make fuzz     ten million hostile inputs for every parser'
+	@echo 'make flood    a million packets of each kind against a listener with live connections'
 	@echo 'make fmt      swift format, in place'
 
 # Package.swift looks at it: the backends' tests use @testable.
@@ -45,6 +46,9 @@ test: tools tests-built
 
 fuzz:
 	$(SWIFT) run -c release Fuzz 10000000
+
+flood:
+	$(SWIFT) run -c release Flood
 
 bench: release bench-peer
 	python3 Benchmarks/bench.py --tool $(TOOL) --peer .build/bench-peer

@@ -85,6 +85,10 @@ let package = Package(
             path: "Checks/Middleboxes",
             swiftSettings: settings),
         .executableTarget(
+            name: "Flood",
+            dependencies: ["NetworkSimulation", "HostStack", "MPTCPConnection", "TransportValues", "WireFormats"],
+            path: "Checks/Flood", swiftSettings: settings),
+        .executableTarget(
             name: "Fuzz", dependencies: ["WireFormats", "TransportValues"], path: "Fuzz", exclude: ["Coverage"],
             swiftSettings: settings),
         tests("TransportValuesTests", ["TransportValues"]),

@@ -49,6 +49,7 @@ extension Host {
             return followSegment(flow.connection, now: now)
         }
         guard segment.flags.contains(.syn), !segment.flags.contains(.ack), !segment.flags.contains(.rst) else {
+            if cookiesUntil > now, receiveCookie(segment, packet, tuple, interface, now: now) { return }
             return refuse(segment, tuple, interface, reason: nil, now: now)
         }
         guard tuple.remote.address.isUnicast, tuple.remote.port != 0 else { return counters.count(.segmentForNobody) }
@@ -63,36 +64,50 @@ extension Host {
         _ segment: TCPSegment, _ tuple: FourTuple, _ interface: InterfaceID, reason: UInt8?, now: MonotonicInstant
     ) {
         counters.count(.segmentForNobody)
-        guard !segment.flags.contains(.rst), let owner = routes.interface(interface) else { return }
-        guard owner.ownsAddresses || answers(tuple.local.port) else { return }
-        guard resetBudget.take(now: now), resets.count < 256 else { return counters.count(.resetRateLimited) }
+        guard !segment.flags.contains(.rst), routes.isUp(interface) else { return }
+        guard routes.ownsAddresses(interface) || answers(tuple.local.port) else { return }
+        guard resetBudget.take(now: now), replies.count < Self.replyLimit else {
+            return counters.count(.resetRateLimited)
+        }
         counters.count(.resetSent)
-        resets.append(ResetReply(to: segment, tuple, interface, reason: reason))
+        replies.append(StatelessReply(resetting: segment, tuple, interface, reason: reason))
     }
 
     private func answers(_ port: UInt16) -> Bool {
-        listenerIndex.keys.contains { $0.port == port } || configuration.ephemeralPorts?.contains(port) == true
+        joinPorts[port] != nil || listenerIndex.keys.contains { $0.port == port }
+            || configuration.ephemeralPorts?.contains(port) == true
     }
 
-    private func listenerFor(_ local: Endpoint) -> Int? {
+    /// Answers that wait at one time.
+    static var replyLimit: Int { 256 }
+
+    mutating func listenerFor(_ local: Endpoint) -> Int? {
+        // Under a flood it is the same one again and again.
+        if let found = lastListener, found.local == local { return found.index }
         let any = Endpoint(local.address.isIPv6 ? .anyIPv6 : .anyIPv4, local.port)
-        return (listenerIndex[local] ?? listenerIndex[any]).map(Int.init)
+        guard let index = (listenerIndex[local] ?? listenerIndex[any]).map(Int.init) else { return nil }
+        lastListener = (local, index)
+        return index
     }
 
     private mutating func receiveSyn(
         _ segment: TCPSegment, _ tuple: FourTuple, _ interface: InterfaceID, now: MonotonicInstant
     ) {
         guard let index = listenerFor(tuple.local) else {
-            return refuse(segment, tuple, interface, reason: nil, now: now)
+            guard joinPorts[tuple.local.port] != nil else {
+                return refuse(segment, tuple, interface, reason: nil, now: now)
+            }
+            // The port was announced for joins: a new connection there would not be what its listener is for.
+            counters.count(.MPCapableEndpAttempt)
+            return refuse(segment, tuple, interface, reason: MPTCPReset.administrativelyProhibited, now: now)
         }
         //= RFC 9293 §3.10.7.2 a listener bounds what waits: the peer tries again
-        let listener = listeners[index]
-        if Connection.ignores(syn: segment, listener.configuration.multipath) {
+        if Connection.ignores(syn: segment, listeners[index].configuration.multipath) {
             return counters.count(.synDroppedExtensibility)
         }
-        guard listener.queue.count < listener.backlog, listener.halfOpen < max(listener.backlog, 16) * 4 else {
-            return counters.count(.synDroppedBacklog)
-        }
+        if listeners[index].isQueueFull { return counters.count(.synDroppedBacklog) }
+        if listeners[index].isHalfOpenFull { return answerWithCookie(index, segment, tuple, interface, now: now) }
+        let listener = listeners[index]
         guard let local = routes.local(tuple.local.address), let slot = try? claimSlot() else {
             return counters.count(.synDroppedLimit)
         }
@@ -112,24 +127,26 @@ extension Host {
         _ segment: TCPSegment, _ tuple: FourTuple, _ interface: InterfaceID, token: UInt32, now: MonotonicInstant
     ) {
         guard let slot = tokens[token], let local = routes.local(tuple.local.address),
-            slots[Int(slot)].connection?.initialTuple.local.port == tuple.local.port
+            slots[Int(slot)].takesJoins(at: tuple.local.port)
         else {
             counters.count(.MPJoinNoTokenFound)
             return refuse(segment, tuple, interface, reason: MPTCPReset.multipathSpecificError, now: now)
         }
+        //= RFC 8684 §3.2 half-open joins are state that a stranger with a token makes: bounded here in all, in the
+        // connection for its token; dropped without an answer, since the peer tries again
+        guard counters[.joinsHalfOpen] < UInt64(max(0, configuration.maximumHalfOpenJoins)) else {
+            return counters.count(.joinDroppedLimit)
+        }
         let arrived = LocalAddress(id: local.id, address: local.address, interface: interface)
         var setup = setup(tuple, arrived, now: now)
-        if slots[Int(slot)].connection?.initialTuple.local.address == local.address {
-            setup.localAddressID = AddressID(0)
+        if slots[Int(slot)].connection?.initialTuple.local == tuple.local { setup.localAddressID = AddressID(0) }
+        switch slots[Int(slot)].connection?.acceptJoin(setup, syn: segment, now: now, counters: &counters) ?? .refused {
+        case .accepted(let subflow):
+            _ = flows.insert(tuple, FlowTable.Flow(connection: slot, subflow: Int32(subflow)))
+            follow(slot, now: now)
+        case .dropped: break
+        case .refused: refuse(segment, tuple, interface, reason: MPTCPReset.multipathSpecificError, now: now)
         }
-        guard
-            let subflow = slots[Int(slot)].connection?.acceptJoin(setup, syn: segment, now: now, counters: &counters)
-                ?? nil
-        else {
-            return refuse(segment, tuple, interface, reason: MPTCPReset.multipathSpecificError, now: now)
-        }
-        _ = flows.insert(tuple, FlowTable.Flow(connection: slot, subflow: Int32(subflow)))
-        follow(slot, now: now)
     }
 
     // MARK: ICMP

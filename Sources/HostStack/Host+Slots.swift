@@ -55,6 +55,9 @@ extension Host {
         return setup
     }
 
+    /// As in ``setup(_:_:now:)``.
+    func timestampOffset(_ tuple: FourTuple) -> UInt32 { UInt32(truncatingIfNeeded: sequenceHash(tuple) >> 32) }
+
     // MARK: Slots
 
     mutating func claimSlot() throws(HostError) -> Int32 {
@@ -83,6 +86,7 @@ extension Host {
     private mutating func free(_ slot: Int32) {
         let index = Int(slot)
         if let token = slots[index].connection?.localToken, tokens[token] == slot { tokens[token] = nil }
+        slots[index].connection?.releaseGauges(&counters)
         leaveHalfOpen(index)
         slots[index].connection = nil
         slots[index].generation &+= 1
@@ -139,6 +143,9 @@ extension Host {
         }
         if happened.contains(.accepted) { enqueueAccepted(id) }
         if happened.contains(.closed) { leaveHalfOpen(index) }
+        if happened.contains(.joinAnswered), let address = slots[index].connection?.answeredTarget ?? nil {
+            joinTargets.noteAnswered(address, now: now)
+        }
         guard !slots[index].isReleased else { return }
         if happened.contains(.connected) { events.append(.connected(id)) }
         // Before accept() nobody knows the ID; whoever accepts looks for himself.
@@ -192,6 +199,16 @@ extension Host {
         var opened = false
         while let request = slots[index].connection?.nextPathRequest(now: now) ?? nil {
             let local = request.local
+            guard !routes.isBroadcast(request.remote.address), !routes.isLocal(request.remote.address) else {
+                counters.count(.addAddrInvalid)
+                slots[index].connection?.pathUnavailable(request)
+                continue
+            }
+            if request.isUnproven, !joinTargets.permits(request.remote.address, now: now) {
+                counters.count(.joinTargetLimited)
+                slots[index].connection?.pathPostponed(request, until: now + JoinTargets.window)
+                continue
+            }
             guard routes.interface(local.interface) != nil, routes.isLocal(local.address),
                 routes.reach(request.remote.address, through: local.interface) != nil,
                 let tuple = try? freeTuple(from: local.address, to: request.remote, port: nil)
@@ -203,7 +220,8 @@ extension Host {
             setup.localAddressID = request.local.id
             guard
                 let subflow = slots[index].connection?.openJoin(
-                    setup, remoteAddressID: request.remoteID, now: now, counters: &counters) ?? nil
+                    setup, remoteAddressID: request.remoteID, isUnproven: request.isUnproven, now: now,
+                    counters: &counters) ?? nil
             else { break }
             _ = flows.insert(tuple, FlowTable.Flow(connection: slot, subflow: Int32(subflow)))
             opened = true

@@ -47,10 +47,19 @@ extension Host {
         var endpoints = [local]
         if local.address == .anyIPv6 { endpoints.append(Endpoint(.anyIPv4, local.port)) }
         for endpoint in endpoints where listenerIndex[endpoint] != nil { throw .addressInUse(endpoint) }
+        let settings = settings ?? configuration.connection
+        let joinPort = settings.joinPort == local.port ? nil : settings.joinPort
+        if joinPorts[local.port] != nil { throw .addressInUse(local) }
+        if let joinPort {
+            guard !listenerIndex.keys.contains(where: { $0.port == joinPort }) else {
+                throw .addressInUse(Endpoint(local.address, joinPort))
+            }
+            joinPorts[joinPort, default: 0] += 1
+        }
         let index = listeners.firstIndex { !$0.isOpen && $0.queue.isEmpty && $0.halfOpen == 0 } ?? listeners.count
         let generation = index < listeners.count ? listeners[index].generation &+ 1 : 0
         let listener = Listener(
-            generation: generation, endpoint: local, configuration: settings ?? configuration.connection,
+            generation: generation, endpoint: local, configuration: settings,
             backlog: max(1, backlog))
         if index < listeners.count { listeners[index] = listener } else { listeners.append(listener) }
         for endpoint in endpoints { listenerIndex[endpoint] = Int32(index) }
@@ -77,6 +86,9 @@ extension Host {
     public mutating func closeListener(_ id: ListenerID, now: MonotonicInstant) {
         guard let index = listener(id) else { return }
         listeners[index].isOpen = false
+        if let port = listeners[index].configuration.joinPort, let count = joinPorts[port] {
+            joinPorts[port] = count > 1 ? count - 1 : nil
+        }
         listenerIndex = listenerIndex.filter { $0.value != Int32(index) }
         let waiting = listeners[index].queue
         listeners[index].queue = []
@@ -171,6 +183,17 @@ extension Host {
             result.append(ConnectionID(index: Int32(index), generation: slots[index].generation))
         }
         return result
+    }
+
+    /// For connections and listeners that bring no settings of their own.
+    public var defaultConfiguration: ConnectionConfiguration { configuration.connection }
+
+    /// How full the host's tables are.
+    public var occupancy: HostOccupancy {
+        HostOccupancy(
+            connections: liveConnections, slots: slots.count, flows: flows.count, tokens: tokens.count,
+            halfOpen: listeners.reduce(0) { $0 + $1.halfOpen }, halfOpenJoins: Int(counters[.joinsHalfOpen]),
+            joinTargets: joinTargets.count, replies: replies.count, events: events.count)
     }
 
     /// Connections that hold memory: open, closing, in TIME-WAIT, or closed and not released.

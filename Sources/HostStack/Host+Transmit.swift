@@ -11,10 +11,12 @@ extension Host {
     public mutating func transmit(
         into buffer: inout MutableRawSpan, headroom: Int, now: MonotonicInstant
     ) -> TransmitMetadata? {
-        while !resets.isEmpty {
-            let reply = resets.removeFirst()
-            if routes.interface(reply.interface) != nil { return reply.emit(into: &buffer, headroom: headroom) }
+        // One answer to strangers, one packet of a connection: a flood of SYNs does not hold the connections up.
+        if !repliesHeld, let packet = transmitReply(into: &buffer, headroom: headroom) {
+            repliesHeld = !ready.isEmpty
+            return packet
         }
+        repliesHeld = false
         while !ready.isEmpty {
             let slot = ready[0]
             let index = Int(slot)
@@ -31,6 +33,14 @@ extension Host {
             slots[index].isReady = false
             // Timers may have been set by sending; only a new subflow is a reason to come back at once.
             follow(slot, now: now, queue: false)
+        }
+        return transmitReply(into: &buffer, headroom: headroom)
+    }
+
+    private mutating func transmitReply(into buffer: inout MutableRawSpan, headroom: Int) -> TransmitMetadata? {
+        while !replies.isEmpty {
+            let reply = replies.removeFirst()
+            if routes.isUp(reply.interface) { return reply.emit(into: &buffer, headroom: headroom) }
         }
         return nil
     }

@@ -18,12 +18,21 @@ public struct Host: ~Copyable {
     var tokens: [UInt32: Int32] = [:]
     var peers = PeerMemory()
     var listeners: [Listener] = []
-    var listenerIndex: [Endpoint: Int32] = [:]
+    var listenerIndex: [Endpoint: Int32] = [:] { didSet { lastListener = nil } }
+    /// What ``listenerFor(_:)`` found last.
+    var lastListener: (local: Endpoint, index: Int)?
     var ready = UniqueDeque<Int32>()
     var deadlines = DeadlineHeap()
     var events = UniqueDeque<HostEvent>()
-    var resets = UniqueDeque<ResetReply>()
+    var replies = UniqueDeque<StatelessReply>()
+    var repliesHeld = false
     var resetBudget: ResetBudget
+    let cookies: SynCookies
+    /// Until then a cookie of some listener may come back.
+    var cookiesUntil = MonotonicInstant.zero
+    var joinTargets: JoinTargets
+    /// Ports that listeners announce for joins alone, and how many do.
+    var joinPorts: [UInt16: Int] = [:]
     var random: RandomSource
     let sequenceHash: KeyedHash
     let portHash: KeyedHash
@@ -38,6 +47,9 @@ public struct Host: ~Copyable {
         sequenceHash = KeyedHash(drawingFrom: &random)
         portHash = KeyedHash(drawingFrom: &random)
         resetBudget = ResetBudget(perSecond: configuration.resetsPerSecond, now: now)
+        cookies = SynCookies(drawingFrom: &random)
+        joinTargets = JoinTargets(
+            perAddress: configuration.joinsToSilentAddress, inAll: configuration.joinsToSilentAddresses, now: now)
         self.random = random
     }
 
@@ -182,6 +194,15 @@ struct ConnectionSlot: ~Copyable {
         }
     }
 
+    /// Whether a SYN with the connection's token is welcome at this port: its first, or the one announced for joins.
+    func takesJoins(at port: UInt16) -> Bool {
+        switch connection {
+        case .some(let connection):
+            connection.initialTuple.local.port == port || connection.configuration.joinPort == port
+        case .none: false
+        }
+    }
+
     /// Something beside packets to send waits to be looked at.
     var isEventful: Bool {
         switch connection {
@@ -214,4 +235,9 @@ struct Listener {
     var halfOpen = 0
     var queue: [ConnectionID] = []
     var isOpen = true
+    /// Until then a cookie may come back.
+    var cookiesUntil = MonotonicInstant.zero
+
+    var isHalfOpenFull: Bool { halfOpen >= max(backlog, 16) * 4 }
+    var isQueueFull: Bool { queue.count >= backlog }
 }

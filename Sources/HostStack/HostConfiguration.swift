@@ -11,6 +11,14 @@ public struct HostConfiguration: Sendable {
     public var maximumConnections = 100_000
     /// RSTs for nobody's segments, a second.
     public var resetsPerSecond = 200
+    /// Answer SYNs with cookies (RFC 4987 §3.6) once a listener's half-open queue is full; false: drop them.
+    public var synCookies = true
+    /// The most joins at one time, over all connections, whose third ACK is missing.
+    public var maximumHalfOpenJoins = 1024
+    /// Joins a minute to one address that a peer announced and that has never answered one, over all connections.
+    public var joinsToSilentAddress = 8
+    /// The same to all such addresses together.
+    public var joinsToSilentAddresses = 256
 
     public init() {}
 }
@@ -23,6 +31,38 @@ public struct ConnectionID: Hashable, Sendable {
 public struct ListenerID: Hashable, Sendable {
     let index: Int32
     let generation: UInt32
+}
+
+/// Entries in the tables of a host; see ``Host/occupancy``.
+public struct HostOccupancy: Sendable, Equatable {
+    /// Connections that hold memory, and the places that have been made for them so far.
+    public var connections: Int
+    public var slots: Int
+    /// Four-tuples in use.
+    public var flows: Int
+    public var tokens: Int
+    /// Handshakes whose third ACK is missing: of connections, of joins.
+    public var halfOpen: Int
+    public var halfOpenJoins: Int
+    public var joinTargets: Int
+    /// Answers without a connection that wait to be sent, and events that nobody has taken.
+    public var replies: Int
+    public var events: Int
+
+    public init(
+        connections: Int, slots: Int, flows: Int, tokens: Int, halfOpen: Int, halfOpenJoins: Int, joinTargets: Int,
+        replies: Int, events: Int
+    ) {
+        self.connections = connections
+        self.slots = slots
+        self.flows = flows
+        self.tokens = tokens
+        self.halfOpen = halfOpen
+        self.halfOpenJoins = halfOpenJoins
+        self.joinTargets = joinTargets
+        self.replies = replies
+        self.events = events
+    }
 }
 
 /// What a host has to tell its owner.

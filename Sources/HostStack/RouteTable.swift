@@ -43,6 +43,15 @@ struct RouteTable {
         return interfaces[Int(id.rawValue)]
     }
 
+    /// 1280 where there is no such interface.
+    func mtu(of id: InterfaceID) -> Int { isUp(id) ? interfaces[Int(id.rawValue)].mtu : 1280 }
+
+    func isUp(_ id: InterfaceID) -> Bool {
+        id.rawValue >= 0 && Int(id.rawValue) < interfaces.count && interfaces[Int(id.rawValue)].isUp
+    }
+
+    func ownsAddresses(_ id: InterfaceID) -> Bool { isUp(id) && interfaces[Int(id.rawValue)].ownsAddresses }
+
     mutating func removeInterface(_ id: InterfaceID) {
         guard interface(id) != nil else { return }
         interfaces[Int(id.rawValue)].isUp = false
@@ -71,6 +80,17 @@ struct RouteTable {
     }
 
     func isLocal(_ address: IPAddress) -> Bool { addresses.contains { $0.value.address == address } }
+
+    /// Whether the address is the network's or broadcast address of a subnet that this host is on (RFC 919 §7).
+    func isBroadcast(_ address: IPAddress) -> Bool {
+        guard !address.isIPv6 else { return false }
+        for own in addresses where !own.value.address.isIPv6 && own.prefixLength < 31 {
+            guard own.value.address.matches(address, prefixLength: own.prefixLength) else { continue }
+            let mask = UInt32.max >> UInt32(max(0, own.prefixLength))
+            if address.ipv4 & mask == mask || address.ipv4 & mask == 0 { return true }
+        }
+        return false
+    }
 
     func local(_ address: IPAddress) -> LocalAddress? { addresses.first { $0.value.address == address }?.value }
 

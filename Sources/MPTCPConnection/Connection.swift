@@ -52,9 +52,13 @@ public struct Connection: ~Copyable {
     /// The peer answered a join to its first address with RST: it does not know the connection any more.
     var peerHasForgotten = false
     var pathUse: PathUse
+    /// The address whose join was last answered with the right HMAC.
+    public internal(set) var answeredTarget: IPAddress?
     /// The version that a SYN/ACK named instead of ours.
     var answeredVersion: UInt8?
     var usesLongDataAck = false
+    /// Counted among the connections that are Multipath TCP now.
+    var isCountedEstablished = false
     var peerHasOurKey = false
 
     var dataTimer = MonotonicInstant.distantFuture
@@ -93,7 +97,7 @@ public struct Connection: ~Copyable {
             initial: configuration.initialReceiveWindow, maximum: configuration.receiveBuffer)
         pathUse = configuration.pathUse
         scheduler = PacketScheduler(configuration.scheduler)
-        addresses = AddressBook(limit: configuration.acceptedAddresses)
+        addresses = AddressBook(limit: configuration.acceptedAddresses, joinPort: configuration.joinPort)
     }
 
     // MARK: Identity
@@ -201,7 +205,9 @@ public struct Connection: ~Copyable {
         send.reclaim(below: lowestPinned())
         guard send.isPinned else { return }
         for index in contexts.indices where contexts[index].isStalled && !contexts[index].isClosed {
-            guard let low = contexts[index].tcp.lowestUnacknowledgedDataOffset, low < send.acknowledged else { continue }
+            guard let low = contexts[index].tcp.lowestUnacknowledgedDataOffset, low < send.acknowledged else {
+                continue
+            }
             resetSubflow(index, reason: MPTCPReset.tooMuchOutstandingData, why: "stalled while data went on elsewhere")
         }
         send.reclaim(below: lowestPinned())

@@ -75,6 +75,14 @@ public struct ConnectionConfiguration: Sendable {
     public var pathlessTimeoutAfterReset: TimeSpan = .seconds(5)
     /// Announce own addresses with ADD_ADDR (the listening side's part).
     public var announceAddresses = true
+    /// Ask the peer not to join this end's first address and port (the C flag, RFC 8684 §3.1): joins then go to announced
+    /// addresses, as behind a load balancer, which would take them elsewhere.
+    public var forbidsJoinsToInitialAddress = false
+    /// A port that a listener's connections announce with every address, the first one too, and that takes joins alone
+    /// (RFC 8684 §3.4.1); nil: addresses are announced without a port, and joins come to the listener's.
+    public var joinPort: UInt16? = nil
+    /// The most joins of one connection at a time whose third ACK is missing. 1...32
+    public var maximumHalfOpenJoins = 4
     /// SYNs sent before an attempt to connect is given up. 1...20
     public var synRetries = 6
     /// How long a subflow may go without any progress before it is given up.
@@ -89,6 +97,13 @@ public struct ConnectionConfiguration: Sendable {
     public var timeWait: TimeSpan = .seconds(60)
 
     public init() {}
+
+    /// The smallest shift with which the largest window fits into 16 bits (RFC 7323 §2.3).
+    public var windowScale: UInt8 {
+        var shift: UInt8 = 0
+        while shift < 14, receiveBuffer >> Int(shift) > 65_535 { shift += 1 }
+        return shift
+    }
 }
 
 /// Why Multipath TCP is not in use on a connection that was to have it.

@@ -101,6 +101,18 @@ public struct ConnectionEvents: OptionSet, Sendable {
     public static let accepted = Self(rawValue: 32)
     /// Some subflow closed: its four-tuple is free.
     public static let subflowClosed = Self(rawValue: 64)
+    /// A join of ours was answered with the right HMAC: see ``Connection/answeredTarget``.
+    public static let joinAnswered = Self(rawValue: 128)
+}
+
+/// What became of a SYN with MP_JOIN.
+public enum JoinAcceptance: Sendable, Equatable {
+    /// The subflow's index.
+    case accepted(Int)
+    /// To be answered with RST.
+    case refused
+    /// Too many are half open: no answer.
+    case dropped
 }
 
 /// What the host decides for a subflow before it begins.

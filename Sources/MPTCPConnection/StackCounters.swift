@@ -26,6 +26,8 @@ public enum StackCounter: Int, CaseIterable, Sendable {
     case dataAckBeyondSent, dataAckOld, mappingConflict, mappingTableFull, unmappedData, dataFinConflict
     case fastcloseBadKey, addAddrBadHMAC, addAddrInvalid, thirdAckRetransmitted, joinHandshakeTimeout
     case pathlessTimeout, addAddrUnproven, synDroppedExtensibility
+    // Ours: what strangers may cost
+    case synCookieSent, synCookieAccepted, synCookieFailed, joinsHalfOpen, joinDroppedLimit, joinTargetLimited
     case reinjected, dataTimeout, handshakeOutOfOrderDropped, urgentIgnored
 
     public var name: String {
@@ -36,10 +38,10 @@ public enum StackCounter: Int, CaseIterable, Sendable {
 
 /// The counters of one host.
 public struct StackCounters: Sendable {
-    private var values: InlineArray<128, UInt64> = InlineArray(repeating: 0)
+    private var values: InlineArray<192, UInt64> = InlineArray(repeating: 0)
 
     public init() {
-        precondition(StackCounter.allCases.count <= 128)
+        precondition(StackCounter.allCases.count <= 192)
     }
 
     public subscript(counter: StackCounter) -> UInt64 { values[counter.rawValue] }

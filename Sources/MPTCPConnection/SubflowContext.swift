@@ -35,6 +35,8 @@ struct SubflowContext: ~Copyable {
     /// Largest payload of one packet, bytes.
     var maximumBurst: Int
     var dataWaiting = false
+    /// Counted among the joins whose third ACK is missing.
+    var isCountedHalfOpen = false
     /// MP_PRIO with this backup flag is due on this subflow.
     var priorityDue: Bool?
     /// The peer's RST said that it is transient (T flag, RFC 8684 §3.6), or our own reason may pass.

@@ -29,6 +29,9 @@ extension StackLoop {
         on local: Endpoint, _ backlog: Int, _ configuration: ConnectionConfiguration?
     ) throws(SocketError) -> ListenerID {
         try reservations.reserve(listening: local)
+        if let port = (configuration ?? engine.host.defaultConfiguration).joinPort {
+            try reservations.reserve(listening: Endpoint(local.address, port))
+        }
         try applyReservations()
         do throws(HostError) {
             let id = try engine.host.listen(on: local, backlog: backlog, configuration: configuration, now: now)

@@ -70,6 +70,8 @@ extension Subflow {
     public enum Emission: BitwiseCopyable, Sendable, Equatable {
         case synchronize
         case acknowledge
+        /// An acknowledgement without timestamps, where other options need all 40 bytes.
+        case unstampedAcknowledge
         case probe
         case fin
         case reset

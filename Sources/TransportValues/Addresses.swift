@@ -43,7 +43,8 @@ public struct IPAddress: Hashable, Sendable, BitwiseCopyable {
     public var isUnicast: Bool {
         if isUnspecified { return false }
         if isIPv6 { return high >> 56 != 0xff }
-        return ipv4 >> 28 != 0xe && ipv4 != 0xffff_ffff
+        //= RFC 1122 §3.2.1.3 0.0.0.0/8 is this network: never a destination
+        return ipv4 >> 28 != 0xe && ipv4 != 0xffff_ffff && ipv4 >> 24 != 0
     }
 
     @inlinable

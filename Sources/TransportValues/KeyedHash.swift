@@ -83,3 +83,48 @@ public struct KeyedHash: Sendable, BitwiseCopyable {
         }
     }
 }
+
+extension KeyedHash {
+    /// SipHash-2-4 over a four-tuple and two words: a message authentication code of 64 bits, for what a peer sees and
+    /// must not be able to make for another four-tuple.
+    public func authenticator(of tuple: FourTuple, _ first: UInt64, _ second: UInt64) -> UInt64 {
+        var state = State(key0, key1)
+        let ports = UInt64(tuple.local.port) << 16 | UInt64(tuple.remote.port)
+        if tuple.isIPv6 {
+            state.absorb(tuple.local.address.high)
+            state.absorb(tuple.local.address.low)
+            state.absorb(tuple.remote.address.high)
+            state.absorb(tuple.remote.address.low)
+            state.absorb(ports | 1 << 32)
+        } else {
+            state.absorb(tuple.local.address.low << 32 | tuple.remote.address.low & 0xffff_ffff)
+            state.absorb(ports)
+        }
+        state.absorb(first)
+        state.absorb(second)
+        return state.finishLong()
+    }
+
+    /// The same over one word.
+    public func authenticator(of word: UInt64) -> UInt64 {
+        var state = State(key0, key1)
+        state.absorb(word)
+        return state.finishLong()
+    }
+}
+
+extension KeyedHash.State {
+    fileprivate mutating func finishLong() -> UInt64 {
+        v2 ^= 0xff
+        for _ in 0..<4 { round() }
+        return v0 ^ v1 ^ v2 ^ v3
+    }
+
+    /// As ``mix(_:)``, with SipHash-2-4's two rounds.
+    fileprivate mutating func absorb(_ word: UInt64) {
+        v3 ^= word
+        round()
+        round()
+        v0 ^= word
+    }
+}

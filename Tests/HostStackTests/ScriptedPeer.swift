@@ -18,9 +18,12 @@ final class ScriptedPeer {
         var payload: [UInt8]
     }
 
-    init(settings: ConnectionConfiguration = ConnectionConfiguration()) {
+    init(
+        settings: ConnectionConfiguration = ConnectionConfiguration(), change: (inout HostConfiguration) -> Void = { _ in }
+    ) {
         var configuration = HostConfiguration()
         configuration.connection = settings
+        change(&configuration)
         host = Host(configuration, randomness: RandomSource(seed: 99), now: now)
         for path in 1...UInt8(2) {
             let interface = host.addInterface(name: "e\(path)", mtu: 1500, maximumPacket: 1500, checksumOffload: false)

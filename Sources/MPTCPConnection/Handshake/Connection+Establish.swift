@@ -55,11 +55,12 @@ extension Connection {
         //= RFC 8684 §3.1 checksums are used when either host asks for them
         useChecksum = useChecksum || capable.checksumRequired
         contexts[0].tcp.sharesWindow = true
+        //= RFC 8684 §3.1 C set: the receiver MUST NOT open further subflows to this address and port
         peerForbidsJoinToInitial = capable.noAdditionalSubflows
         keys.learn(remote: key)
         state = .multipath(confirmed: false)
         thirdAckDue = !keys.version.hasCapableWithData
-        counters.count(.MPCurrEstab)
+        countEstablished(&counters)
     }
 
     private mutating func establishListener(
@@ -85,7 +86,7 @@ extension Connection {
         keys.learn(remote: key)
         contexts[index].tcp.sharesWindow = true
         state = .multipath(confirmed: true)
-        counters.count(.MPCurrEstab)
+        countEstablished(&counters)
     }
 
     //= RFC 6824 §3.1 the third ACK carries both keys; where it was lost, the DSS of the first data stands for it
@@ -104,13 +105,25 @@ extension Connection {
         if keys.remote == keys.local { return fallBack(.reflectedKey) }
         contexts[index].tcp.sharesWindow = true
         state = .multipath(confirmed: true)
-        counters.count(.MPCurrEstab)
+        countEstablished(&counters)
     }
 
     private mutating func open() {
         guard phase == .handshake else { return }
         phase = .open
         events.insert(role == .initiator ? .connected : .accepted)
+    }
+
+    /// MPCurrEstab is a gauge: ``leaveEstablished(_:)`` takes this back.
+    private mutating func countEstablished(_ counters: inout StackCounters) {
+        isCountedEstablished = true
+        counters.count(.MPCurrEstab)
+    }
+
+    mutating func leaveEstablished(_ counters: inout StackCounters) {
+        guard isCountedEstablished else { return }
+        isCountedEstablished = false
+        counters.uncount(.MPCurrEstab)
     }
 
     // MARK: Joined subflows
@@ -139,6 +152,9 @@ extension Connection {
             version: keys.version)
         contexts[index].peerWantsBackup = backup
         contexts[index].remoteAddressID = addressID
+        addresses.noteAnswered(contexts[index].setup.tuple.remote)
+        answeredTarget = contexts[index].setup.tuple.remote.address
+        events.insert(.joinAnswered)
         contexts[index].handshake = .joinAckSent(hmac: mine, retryAt: now + retryInterval(index, tries: 0), tries: 0)
         contexts[index].tcp.requestAcknowledgement()
         return true
@@ -149,7 +165,8 @@ extension Connection {
         counters: inout StackCounters
     ) -> Bool {
         guard case .join(.ack(let hmac))? = option else {
-            resetSubflow(index, reason: MPTCPReset.multipathSpecificError, why: "the third ACK of a join carried no MP_JOIN")
+            resetSubflow(
+                index, reason: MPTCPReset.multipathSpecificError, why: "the third ACK of a join carried no MP_JOIN")
             counters.count(.MPJoinRejected)
             return false
         }
@@ -164,6 +181,7 @@ extension Connection {
             return false
         }
         contexts[index].handshake = .joined
+        leaveHalfOpen(index, counters: &counters)
         //= RFC 8684 §3.2 the third ACK is acknowledged, so that the initiator may send data
         contexts[index].tcp.requestAcknowledgement()
         return true

@@ -29,7 +29,8 @@ extension Connection {
         let tcp = Subflow(
             activeOpen: connection.subflowConfiguration(setup), initialSequence: setup.initialSequence,
             timestampOffset: setup.timestampOffset, now: now)
-        connection.addInitial(SubflowContext(tcp: tcp, setup: setup, handshake: .initial, remoteAddressID: AddressID(0)))
+        connection.addInitial(
+            SubflowContext(tcp: tcp, setup: setup, handshake: .initial, remoteAddressID: AddressID(0)))
         if state == .offered { counters.count(.MPCapableSYNTX) }
         return connection
     }
@@ -64,8 +65,41 @@ extension Connection {
         let tcp = Subflow(
             passiveOpen: connection.subflowConfiguration(setup), initialSequence: setup.initialSequence,
             timestampOffset: setup.timestampOffset, syn: syn, now: now)
-        connection.addInitial(SubflowContext(tcp: tcp, setup: setup, handshake: .initial, remoteAddressID: AddressID(0)))
+        connection.addInitial(
+            SubflowContext(tcp: tcp, setup: setup, handshake: .initial, remoteAddressID: AddressID(0)))
         return connection
+    }
+
+    /// Opens passively for the third segment of a handshake of which nothing was kept: `syn` is the SYN as far as it is
+    /// known again, and its answer has been sent with `setup`'s initial sequence number and a window of
+    /// ``cookieWindow(_:)``.
+    public static func resume(
+        _ configuration: ConnectionConfiguration, key: UInt64, setup: SubflowSetup, syn: TCPSegment,
+        random: RandomSource, now: MonotonicInstant
+    ) -> Connection {
+        // The SYN was counted when it came.
+        var uncounted = StackCounters()
+        var connection = respond(
+            configuration, key: key, setup: setup, syn: syn, random: random, now: now, counters: &uncounted)
+        connection.contexts[0].tcp.assumeSynchronizeSent(window: cookieWindow(configuration), now: now)
+        return connection
+    }
+
+    /// The window of a SYN/ACK, bytes.
+    public static func cookieWindow(_ configuration: ConnectionConfiguration) -> Int {
+        min(configuration.initialReceiveWindow, configuration.receiveBuffer, 65_535)
+    }
+
+    /// The options of a SYN/ACK for this SYN, as ``respond(_:key:setup:syn:random:now:counters:)`` would have them sent,
+    /// and what of its MP_CAPABLE has to be known again; `key` is asked only where it is needed.
+    public static func cookieAnswer(
+        _ configuration: ConnectionConfiguration, syn: TCPSegment, counters: inout StackCounters
+    ) -> (version: MultipathVersion, checksum: Bool)? {
+        guard configuration.multipath != .off else { return nil }
+        let answer = Self.judge(synOptions: syn.options.multipath, configuration.multipath, counters: &counters)
+        guard answer.state == .offered else { return nil }
+        let own = configuration.requestChecksum || (answer.version == .zero && configuration.checksumInVersion0)
+        return (answer.version, answer.checksum || own)
     }
 
     /// Whether a SYN is not answered at all.
@@ -120,17 +154,14 @@ extension Connection {
     }
 
     /// The smallest shift with which the largest window fits into 16 bits (RFC 7323 §2.3).
-    var windowScale: UInt8 {
-        var shift: UInt8 = 0
-        while shift < 14, configuration.receiveBuffer >> Int(shift) > 65_535 { shift += 1 }
-        return shift
-    }
+    var windowScale: UInt8 { configuration.windowScale }
 
     // MARK: Joins
 
     /// Opens another subflow to the peer; returns its index, nil where the connection can't have one.
     public mutating func openJoin(
-        _ setup: SubflowSetup, remoteAddressID: AddressID, now: MonotonicInstant, counters: inout StackCounters
+        _ setup: SubflowSetup, remoteAddressID: AddressID, isUnproven: Bool = false, now: MonotonicInstant,
+        counters: inout StackCounters
     ) -> Int? {
         guard isFullyMultipath, phase == .open, liveSubflows < configuration.maximumSubflows else { return nil }
         var setup = setup
@@ -138,6 +169,8 @@ extension Connection {
         var settings = subflowConfiguration(setup)
         // One at a time: a path that does not answer within seconds makes way for the next.
         if pathUse == .single || isPathless { settings.synRetries = min(settings.synRetries, 1) }
+        // Nothing says that this address is the peer's own: it may be a third party's.
+        if isUnproven { settings.synRetries = min(settings.synRetries, 2) }
         let tcp = Subflow(
             activeOpen: settings, initialSequence: setup.initialSequence, timestampOffset: setup.timestampOffset,
             now: now)
@@ -148,28 +181,63 @@ extension Connection {
                 remoteAddressID: remoteAddressID))
     }
 
-    /// Answers a SYN with MP_JOIN whose token is ours; returns the subflow's index, nil to refuse it.
+    /// Answers a SYN with MP_JOIN whose token is ours.
     public mutating func acceptJoin(
         _ setup: SubflowSetup, syn: TCPSegment, now: MonotonicInstant, counters: inout StackCounters
-    ) -> Int? {
-        guard case .join(.syn(let backup, let addressID, _, let nonce))? = syn.options.multipath.other else { return nil }
+    ) -> JoinAcceptance {
+        guard case .join(.syn(let backup, let addressID, _, let nonce))? = syn.options.multipath.other else {
+            return .refused
+        }
         counters.count(.MPJoinSynRx)
         if backup { counters.count(.MPJoinSynBackupRx) }
         guard isFullyMultipath, phase == .open, liveSubflows < configuration.maximumSubflows,
             peerMayJoin(setup.tuple)
         else {
             counters.count(.MPJoinRejected)
-            return nil
+            return .refused
         }
+        //= RFC 7430 §3 whoever has seen a token could fill the table of subflows with joins that he never completes
+        guard halfOpenJoins < max(1, configuration.maximumHalfOpenJoins) else {
+            counters.count(.joinDroppedLimit)
+            return .dropped
+        }
+        var settings = subflowConfiguration(setup)
+        settings.synRetries = min(settings.synRetries, Self.joinAnswerRetries)
         let tcp = Subflow(
-            passiveOpen: subflowConfiguration(setup), initialSequence: setup.initialSequence,
+            passiveOpen: settings, initialSequence: setup.initialSequence,
             timestampOffset: setup.timestampOffset, syn: syn, now: now)
+        //= RFC 8684 §3.2 the nonces differ, so that an answer is never the question thrown back
+        var ownNonce = random.nextWord()
+        while ownNonce == nonce { ownNonce = random.nextWord() }
         var context = SubflowContext(
-            tcp: tcp, setup: setup,
-            handshake: .joinSynReceived(localNonce: random.nextWord(), remoteNonce: nonce),
+            tcp: tcp, setup: setup, handshake: .joinSynReceived(localNonce: ownNonce, remoteNonce: nonce),
             remoteAddressID: addressID)
         context.peerWantsBackup = backup
-        return place(context)
+        context.isCountedHalfOpen = true
+        counters.count(.joinsHalfOpen)
+        return .accepted(place(context))
+    }
+
+    /// SYN/ACKs of a join are repeated for 15 s at most.
+    static var joinAnswerRetries: Int { 3 }
+
+    private var halfOpenJoins: Int {
+        var count = 0
+        for index in contexts.indices where contexts[index].isCountedHalfOpen { count += 1 }
+        return count
+    }
+
+    /// The third ACK of a join has come, or the subflow is over.
+    mutating func leaveHalfOpen(_ index: Int, counters: inout StackCounters) {
+        guard contexts[index].isCountedHalfOpen else { return }
+        contexts[index].isCountedHalfOpen = false
+        counters.uncount(.joinsHalfOpen)
+    }
+
+    /// Called when the connection is thrown away.
+    public mutating func releaseGauges(_ counters: inout StackCounters) {
+        for index in contexts.indices { leaveHalfOpen(index, counters: &counters) }
+        leaveEstablished(&counters)
     }
 
     /// A join may not repeat a four-tuple in use.

@@ -20,6 +20,8 @@ public struct PathRequest: Sendable, Equatable {
     public var local: LocalAddress
     public var remote: Endpoint
     public var remoteID: AddressID
+    /// The peer announced it, and it has answered no join yet.
+    public var isUnproven = false
 }
 
 /// The addresses of both ends as one connection knows them, what has been announced, and which pairs were tried.
@@ -27,6 +29,8 @@ struct AddressBook {
     struct Remote {
         var id: AddressID
         var endpoint: Endpoint
+        /// The first one, or a join to it was answered with the right HMAC.
+        var isProven = false
     }
 
     /// How far the announcement of an own address is (RFC 8684 §3.4.1).
@@ -39,6 +43,8 @@ struct AddressBook {
 
     struct Local {
         var value: LocalAddress
+        /// What announcements call it: the host's identifier, of the first address too.
+        var announcedID: AddressID
         var announcement = Announcement.none
     }
 
@@ -53,6 +59,9 @@ struct AddressBook {
     static let announcementTries = 4
     static let joinTries = 6
     static let outgoingLimit = 32
+    /// Joins of one connection to announced addresses that have not answered; taking an address back and announcing it
+    /// again does not begin anew.
+    static let unprovenJoins = 32
 
     private(set) var locals: [Local] = []
     private(set) var remotes: [Remote] = []
@@ -61,13 +70,19 @@ struct AddressBook {
     private var initialLocal = IPAddress.anyIPv4
     /// No subflow is left.
     private var hurries = false
+    private var unprovenLeft = AddressBook.unprovenJoins
     let limit: Int
+    /// Announced with every address, the first one too; nil: the connection's own port, and the first is known.
+    let joinPort: UInt16?
 
-    init(limit: Int) { self.limit = limit }
+    init(limit: Int, joinPort: UInt16?) {
+        self.limit = limit
+        self.joinPort = joinPort
+    }
 
     mutating func noteInitial(local setup: SubflowSetup, remote: Endpoint) {
         initialLocal = setup.tuple.local.address
-        remotes = [Remote(id: AddressID(0), endpoint: remote)]
+        remotes = [Remote(id: AddressID(0), endpoint: remote, isProven: true)]
     }
 
     /// More than one pair of addresses could carry a subflow.
@@ -78,9 +93,9 @@ struct AddressBook {
     /// Takes the host's addresses; new ones are announced when `announce` says so.
     mutating func setLocals(_ values: [LocalAddress], announce: Bool, now: MonotonicInstant) {
         for value in values where !locals.contains(where: { $0.value.address == value.address }) {
-            var local = Local(value: value)
+            var local = Local(value: value, announcedID: value.id)
             if value.address == initialLocal { local.value.id = AddressID(0) }
-            if announce, value.address != initialLocal, !value.address.isLinkLocal {
+            if announce, value.address != initialLocal || joinPort != nil, !value.address.isLinkLocal {
                 local.announcement = .waiting(until: now, tries: 0)
             }
             locals.append(local)
@@ -90,10 +105,12 @@ struct AddressBook {
     /// Withdraws an own address: REMOVE_ADDR where the peer may know it.
     mutating func removeLocal(_ address: IPAddress) -> AddressID? {
         guard let index = locals.firstIndex(where: { $0.value.address == address }) else { return nil }
-        let id = locals.remove(at: index).value.id
+        let local = locals.remove(at: index)
         attempts.removeAll { $0.local == address }
-        enqueue(.removeAddress(RemoveAddress(id)))
-        return id
+        var removal = RemoveAddress(local.value.id)
+        if local.announcedID != local.value.id, local.announcement != .none { removal.append(local.announcedID) }
+        enqueue(.removeAddress(removal))
+        return local.value.id
     }
 
     // MARK: The peer's addresses
@@ -104,8 +121,8 @@ struct AddressBook {
         if let known = remotes.first(where: { $0.id == id }) {
             return known.endpoint == endpoint ? .known : .refused
         }
-        // The first address counts for itself: id 0.
-        guard remotes.count - 1 < limit else { return .refused }
+        // The first address, which the peer may have withdrawn, counts for itself: id 0.
+        guard remotes.count(where: { $0.id.rawValue != 0 }) < limit else { return .refused }
         remotes.append(Remote(id: id, endpoint: endpoint))
         return .accepted
     }
@@ -120,7 +137,7 @@ struct AddressBook {
     mutating func noteEcho(_ address: AddAddress) -> Bool {
         guard
             let index = locals.firstIndex(where: {
-                $0.value.id == address.addressID && $0.value.address == address.address
+                $0.announcedID == address.addressID && $0.value.address == address.address && address.port == joinPort
             })
         else { return false }
         locals[index].announcement = .echoed
@@ -155,6 +172,9 @@ struct AddressBook {
     var nextAttempt: MonotonicInstant {
         var deadline = MonotonicInstant.distantFuture
         for attempt in attempts where !attempt.isOpen && (hurries || attempt.tries < Self.joinTries) {
+            if unprovenLeft == 0, remotes.contains(where: { $0.endpoint == attempt.remote && !$0.isProven }) {
+                continue
+            }
             deadline = min(deadline, attempt.notBefore)
         }
         return deadline
@@ -168,19 +188,18 @@ struct AddressBook {
                 locals[index].announcement = .unanswered
                 continue
             }
-            let local = locals[index].value
+            let id = locals[index].announcedID
+            let address = locals[index].value.address
             if keys.version == .zero {
                 // Nobody echoes: said twice, in case the first is lost.
-                enqueue(.addAddress(AddAddress(version0: local.id, address: local.address)))
+                enqueue(.addAddress(AddAddress(version0: id, address: address, port: joinPort)))
                 locals[index].announcement =
                     tries == 0 ? .waiting(until: now + .seconds(1 as Int64), tries: 1) : .unanswered
                 continue
             }
             let hmac = KeyMaterial.addAddressHMAC(
-                senderKey: keys.local, receiverKey: keys.remote, addressID: local.id, address: local.address, port: nil)
-            enqueue(
-                .addAddress(
-                    AddAddress(addressID: local.id, address: local.address, hmac: hmac)))
+                senderKey: keys.local, receiverKey: keys.remote, addressID: id, address: address, port: joinPort)
+            enqueue(.addAddress(AddAddress(addressID: id, address: address, port: joinPort, hmac: hmac)))
             locals[index].announcement = .waiting(until: now + .seconds(Int64(1 << tries)), tries: tries + 1)
         }
     }
@@ -200,8 +219,13 @@ struct AddressBook {
                     noteOpen(local.value.address, remote.endpoint)
                     continue
                 }
-                let request = PathRequest(local: local.value, remote: remote.endpoint, remoteID: remote.id)
-                if begin(request, now: now) { return request }
+                let request = PathRequest(
+                    local: local.value, remote: remote.endpoint, remoteID: remote.id, isUnproven: !remote.isProven)
+                if !remote.isProven, unprovenLeft == 0 { continue }
+                if begin(request, now: now) {
+                    if !remote.isProven { unprovenLeft -= 1 }
+                    return request
+                }
             }
         }
         return nil
@@ -250,6 +274,24 @@ struct AddressBook {
             attempts.append(
                 Attempt(local: local, remote: remote, tries: 1, notBefore: now + backoff(1), isOpen: false))
         }
+    }
+
+    /// The peer's own: it knows the keys.
+    mutating func noteAnswered(_ remote: Endpoint) {
+        for index in remotes.indices where remotes[index].endpoint == remote { remotes[index].isProven = true }
+    }
+
+    /// The host does not want it now; it does not count as tried.
+    mutating func postpone(_ request: PathRequest, until: MonotonicInstant) {
+        if request.isUnproven { unprovenLeft += 1 }
+        guard
+            let index = attempts.firstIndex(where: {
+                $0.local == request.local.address && $0.remote == request.remote
+            })
+        else { return }
+        attempts[index].isOpen = false
+        attempts[index].tries -= 1
+        attempts[index].notBefore = until
     }
 
     /// A join succeeded: the next failure is the first.

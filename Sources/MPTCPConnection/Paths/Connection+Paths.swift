@@ -64,6 +64,11 @@ extension Connection {
             && wantsAnotherPath
     }
 
+    /// Not now: there have been too many attempts at that address.
+    public mutating func pathPostponed(_ request: PathRequest, until: MonotonicInstant) {
+        addresses.postpone(request, until: until)
+    }
+
     public mutating func pathUnavailable(_ request: PathRequest) { addresses.noteUnreachable(request) }
 
     // MARK: The peer's announcements
@@ -86,7 +91,7 @@ extension Connection {
         let echo = AddAddress(echoOf: address.addressID, address: address.address, port: address.port)
         if !addresses.enqueue(.addAddress(echo)) { counters.count(.AddAddrDrop) }
         let target = address.address
-        guard target.isUnicast, !target.isLoopback, address.addressID.rawValue != 0,
+        guard target.isUnicast, !target.isLoopback, address.addressID.rawValue != 0, address.port != 0,
             !addresses.locals.contains(where: { $0.value.address == target })
         else { return counters.count(.addAddrInvalid) }
         let endpoint = Endpoint(target, address.port ?? initialTuple.remote.port)
@@ -103,7 +108,7 @@ extension Connection {
         counters.count(.AddAddr)
         if address.port != nil { counters.count(.PortAdd) }
         let target = address.address
-        guard target.isUnicast, !target.isLoopback, address.addressID.rawValue != 0,
+        guard target.isUnicast, !target.isLoopback, address.addressID.rawValue != 0, address.port != 0,
             !addresses.locals.contains(where: { $0.value.address == target })
         else { return counters.count(.addAddrInvalid) }
         //= RFC 7430 §2 anybody on the path could send connections to a third party with it

@@ -15,6 +15,7 @@ extension Connection {
         var capable = MPCapable(version: keys.version.rawValue)
         capable.checksumRequired = useChecksum
         capable.hmacSHA256 = true
+        capable.noAdditionalSubflows = configuration.forbidsJoinsToInitialAddress
         capable.senderKey = keys.local
         capable.receiverKey = keys.remote
         return capable
@@ -132,6 +133,7 @@ extension Connection {
             var capable = MPCapable(version: keys.version.rawValue)
             capable.checksumRequired = useChecksum
             capable.hmacSHA256 = true
+            capable.noAdditionalSubflows = configuration.forbidsJoinsToInitialAddress
             if role == .listener || keys.version.hasKeyInSYN { capable.senderKey = keys.local }
             options.append(.capable(capable))
         case .joinSynSent(let nonce):

@@ -97,10 +97,16 @@ extension Connection {
         }
         guard let index = bestReadySubflow() else { return nil }
         addresses.removeOutgoing()
-        var options = OptionBlock(capacity: contexts[index].tcp.optionRoom(for: .acknowledge))
-        guard options.append(option) else {
-            counters.count(.AddAddrTxDrop)
-            return nil
+        var emission = Subflow.Emission.acknowledge
+        var options = OptionBlock(capacity: contexts[index].tcp.optionRoom(for: emission))
+        if !options.append(option) {
+            // An IPv6 address with port and HMAC does not fit beside timestamps: as Linux does, they are left out once.
+            emission = .unstampedAcknowledge
+            options = OptionBlock(capacity: contexts[index].tcp.optionRoom(for: emission))
+            guard options.append(option) else {
+                counters.count(.AddAddrTxDrop)
+                return nil
+            }
         }
         switch option {
         case .addAddress(let address): counters.count(address.isEcho ? .EchoAddTx : .AddAddrTx)
@@ -111,7 +117,7 @@ extension Connection {
         var signal = DataSequenceSignal()
         signal.dataAck = outgoingDataAck
         _ = options.append(signal)
-        return emit(.acknowledge, index, options, nil, into: &buffer, headroom, now)
+        return emit(emission, index, options, nil, into: &buffer, headroom, now)
     }
 
     func bestReadySubflow() -> Int? {

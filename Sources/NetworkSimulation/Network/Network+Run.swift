@@ -140,7 +140,7 @@ extension Network {
         }
     }
 
-    private func scheduleLink(_ index: Int) {
+    func scheduleLink(_ index: Int) {
         let departure = links[index].path.nextDeparture
         if departure < links[index].scheduled {
             links[index].scheduled = max(departure, now)

@@ -105,6 +105,12 @@ public final class Network {
         links[link].path.backward.configure(backward)
     }
 
+    /// Puts a packet on a link as if the host at `end` had sent it, whatever addresses it has.
+    public func inject(_ packet: RawSpan, on link: Int, from end: LinkEnd) {
+        links[link].path.enqueue(packet, from: end, now: now)
+        scheduleLink(link)
+    }
+
     /// Replaces the boxes of a link; see ``EmulatedLink/install(_:randomness:)``.
     public func install(_ boxes: [Middlebox], on link: Int) {
         links[link].path.install(boxes, randomness: randomness.fork())

@@ -1,4 +1,4 @@
-import TransportValues
+public import TransportValues
 import WireFormats
 
 /// RFC 7323's timestamps: our clock, and the peer's last one.
@@ -18,13 +18,15 @@ struct TimestampState: BitwiseCopyable {
 
     init(offset: UInt32) { self.offset = offset }
 
-    /// One tick a millisecond (RFC 7323 §5.4 asks for 1 ms to 1 s).
-    func clock(_ now: MonotonicInstant) -> UInt32 {
-        UInt32(truncatingIfNeeded: now.nanoseconds / 1_000_000) &+ offset
-    }
+    func clock(_ now: MonotonicInstant) -> UInt32 { Subflow.timestamp(at: now, offset: offset) }
 }
 
 extension Subflow {
+    /// Our timestamp: one tick a millisecond (RFC 7323 §5.4 asks for 1 ms to 1 s).
+    public static func timestamp(at now: MonotonicInstant, offset: UInt32) -> UInt32 {
+        UInt32(truncatingIfNeeded: now.nanoseconds / 1_000_000) &+ offset
+    }
+
     /// Whether PAWS refuses the segment (RFC 7323 §5.3, R1).
     ///
     /// Deviation from RFC 7323 §3.2, by which a segment without timestamps SHOULD be dropped once they are negotiated:

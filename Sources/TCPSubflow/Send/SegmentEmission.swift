@@ -82,7 +82,7 @@ extension Subflow {
             plan.isSyn = true
             plan.sequence = 0
             noteSynchronize(now)
-        case .acknowledge: break
+        case .acknowledge, .unstampedAcknowledge: break
         case .probe:
             //= RFC 9293 §3.8.4: SEG.SEQ = SND.NXT - 1 elicits an acknowledgement
             plan.sequence = send.unacknowledged &- 1
@@ -115,6 +115,14 @@ extension Subflow {
         if handshake.transmissions > 1 { statistics.segmentsRetransmitted &+= 1 }
         if timers.retransmission == .distantFuture { startRetransmissionTimer(now) }
         noteWaiting(now)
+    }
+
+    /// The SYN/ACK went out before there was this subflow, with this window in bytes: as a SYN cookie.
+    public mutating func assumeSynchronizeSent(window: Int, now: MonotonicInstant) {
+        noteSynchronize(now)
+        // Nobody knows when it was sent: no sample of the round trip.
+        handshake.transmissions = 2
+        _ = advertise(window, isSyn: true)
     }
 
     private mutating func noteProbe() {

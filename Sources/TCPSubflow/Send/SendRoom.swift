@@ -62,7 +62,8 @@ extension Subflow {
         let stamp = TCPTimestamps(value: timestamps.clock(now), echo: timestamps.recent)
         guard emission == .synchronize else {
             //= RFC 7323 §3.2: once negotiated, timestamps MUST be in every segment but a RST
-            if timestamps.enabled, emission != .reset { options.append(stamp) }
+            // Deviation: Linux too leaves them out of an option that takes more than 28 bytes.
+            if timestamps.enabled, emission != .reset, emission != .unstampedAcknowledge { options.append(stamp) }
             return options
         }
         // A SYN/ACK answers what was offered; a SYN offers.

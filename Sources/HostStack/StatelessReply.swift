@@ -1,39 +1,49 @@
+import MPTCPConnection
 import TransportValues
 import WireFormats
 
-/// A RST that answers a segment for which there is no connection (RFC 9293 §3.10.7.1).
-struct ResetReply {
+/// A segment that is sent without any connection: a RST, or the SYN/ACK of a SYN cookie.
+struct StatelessReply {
     var tuple: FourTuple
     var interface: InterfaceID
-    var sequence: SequenceNumber
-    var acknowledgment: SequenceNumber?
-    /// What MP_TCPRST says, for a refused join.
-    var reason: UInt8?
+    var fields: TCPHeaderFields
+    var options = OptionBlock()
 
-    init(to segment: TCPSegment, _ tuple: FourTuple, _ interface: InterfaceID, reason: UInt8?) {
+    /// The RST that answers a segment for which there is no connection (RFC 9293 §3.10.7.1).
+    /// - Parameter reason: what MP_TCPRST says, for a refused join or port.
+    init(resetting segment: TCPSegment, _ tuple: FourTuple, _ interface: InterfaceID, reason: UInt8?) {
         self.tuple = tuple
         self.interface = interface
-        self.reason = reason
+        fields = TCPHeaderFields(
+            sourcePort: tuple.local.port, destinationPort: tuple.remote.port, sequence: SequenceNumber(0),
+            acknowledgment: SequenceNumber(0), flags: .rst, window: 0)
         if segment.flags.contains(.ack) {
-            sequence = segment.acknowledgment
-            acknowledgment = nil
+            fields.sequence = segment.acknowledgment
         } else {
-            sequence = SequenceNumber(0)
             let length =
                 UInt32(truncatingIfNeeded: segment.payloadLength) &+ (segment.flags.contains(.syn) ? 1 : 0)
                 &+ (segment.flags.contains(.fin) ? 1 : 0)
-            acknowledgment = segment.sequence + length
+            fields.acknowledgment = segment.sequence + length
+            fields.flags = [.rst, .ack]
         }
+        if let reason { options.append(.reset(MPTCPReset(transient: false, reason: reason))) }
+    }
+
+    /// The SYN/ACK for a SYN.
+    init(
+        cookie: SequenceNumber, for syn: TCPSegment, _ tuple: FourTuple, _ interface: InterfaceID, window: Int,
+        options: OptionBlock
+    ) {
+        self.tuple = tuple
+        self.interface = interface
+        self.options = options
+        fields = TCPHeaderFields(
+            sourcePort: tuple.local.port, destinationPort: tuple.remote.port, sequence: cookie,
+            acknowledgment: syn.sequence + 1, flags: [.syn, .ack], window: UInt16(clamping: window))
     }
 
     func emit(into buffer: inout MutableRawSpan, headroom: Int) -> TransmitMetadata {
         let network = tuple.isIPv6 ? 40 : 20
-        var options = OptionBlock()
-        if let reason { options.append(.reset(MPTCPReset(transient: false, reason: reason))) }
-        let fields = TCPHeaderFields(
-            sourcePort: tuple.local.port, destinationPort: tuple.remote.port, sequence: sequence,
-            acknowledgment: acknowledgment ?? SequenceNumber(0), flags: acknowledgment == nil ? [.rst] : [.rst, .ack],
-            window: 0)
         let length = emitTCPHeader(fields, options: options, into: &buffer, at: headroom + network)
         finishTCPChecksum(
             packet: &buffer, at: headroom + network, length: length, source: tuple.local.address,
