@@ -155,6 +155,7 @@ extension Connection {
                 counters.count(.MPRstRx)
                 why = "reset by peer: \(reset.reasonText)"
                 contexts[index].endedTransiently = reset.transient
+                contexts[index].endedForGood = !reset.transient
             case .fail:
                 counters.count(.MPFailRx)
             case .fastClose(let close) where close.receiverKey == keys.local && state.isMultipath:

@@ -64,6 +64,9 @@ public struct Connection: ~Copyable {
     /// When subflows that have not ended by themselves are cut off, once both streams are over.
     var drainTimer = MonotonicInstant.distantFuture
     var rotor = 0
+    /// ACKs in a row that carried nothing but a signal, and when two more may follow.
+    var signalRun = 0
+    var signalPause = MonotonicInstant.distantFuture
     var events: ConnectionEvents = []
     var readableReported = false
     var writableWanted = false
@@ -201,7 +204,9 @@ public struct Connection: ~Copyable {
         send.reclaim(below: lowestPinned())
         guard send.isPinned else { return }
         for index in contexts.indices where contexts[index].isStalled && !contexts[index].isClosed {
-            guard let low = contexts[index].tcp.lowestUnacknowledgedDataOffset, low < send.acknowledged else { continue }
+            guard let low = contexts[index].tcp.lowestUnacknowledgedDataOffset, low < send.acknowledged else {
+                continue
+            }
             resetSubflow(index, reason: MPTCPReset.tooMuchOutstandingData, why: "stalled while data went on elsewhere")
         }
         send.reclaim(below: lowestPinned())

@@ -115,6 +115,8 @@ public struct SubflowSetup: Sendable {
     public var timestampOffset: UInt32
     public var localAddressID: AddressID
     public var isBackup = false
+    /// The interface segments what it is given.
+    var isSegmenting: Bool { maximumPacket > mtu }
 
     public init(
         tuple: FourTuple, interface: InterfaceID, mtu: Int, maximumPacket: Int, checksumOffload: Bool,

@@ -27,6 +27,7 @@ public enum StackCounter: Int, CaseIterable, Sendable {
     case fastcloseBadKey, addAddrBadHMAC, addAddrInvalid, thirdAckRetransmitted, joinHandshakeTimeout
     case pathlessTimeout, addAddrUnproven, synDroppedExtensibility
     case reinjected, dataTimeout, handshakeOutOfOrderDropped, urgentIgnored
+    case checksumNotAsAgreed
 
     public var name: String {
         let word = String(describing: self)

@@ -32,13 +32,15 @@ struct SubflowContext: ~Copyable {
     var lastTimeouts = 0
     /// A RST is due; nothing else happens on it any more.
     var isDying = false
-    /// Largest payload of one packet, bytes.
+    /// Largest payload of one packet of several segments, bytes; a whole segment may always be sent.
     var maximumBurst: Int
     var dataWaiting = false
     /// MP_PRIO with this backup flag is due on this subflow.
     var priorityDue: Bool?
     /// The peer's RST said that it is transient (T flag, RFC 8684 §3.6), or our own reason may pass.
     var endedTransiently = false
+    /// The peer's RST said that it is not: this path is not tried again.
+    var endedForGood = false
     /// Distance from subflow to data offsets of what was sent last here, and the data offset from which it holds.
     var sendShift: Int64 = 0
     var sendShiftSince: Int64 = 1
@@ -48,7 +50,7 @@ struct SubflowContext: ~Copyable {
         self.setup = setup
         self.handshake = handshake
         self.remoteAddressID = remoteAddressID
-        maximumBurst = max(88, setup.maximumPacket - (setup.tuple.isIPv6 ? 60 : 40) - 40)
+        maximumBurst = setup.isSegmenting ? max(88, setup.maximumPacket - (setup.tuple.isIPv6 ? 60 : 40) - 40) : 1
     }
 
     var isJoin: Bool {
@@ -92,6 +94,11 @@ extension SubflowPhase {
 }
 
 extension MPTCPReset {
+    //= RFC 8684 §3.6 T: what the path, or this host, may have got over when it is tried again
+    static func passes(_ reason: UInt8) -> Bool {
+        [lackOfResources, tooMuchOutstandingData, unacceptablePerformance].contains(reason)
+    }
+
     /// The reason in words (RFC 8684 §3.6).
     var reasonText: String {
         switch reason {

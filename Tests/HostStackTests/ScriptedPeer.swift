@@ -40,7 +40,9 @@ final class ScriptedPeer {
             sourcePort: from.port, destinationPort: to.port, sequence: SequenceNumber(sequence),
             acknowledgment: SequenceNumber(acknowledgment), flags: flags, window: window)
         let header = emitTCPHeader(fields, options: options, into: &raw, at: 20)
-        for (index, byte) in payload.enumerated() { raw.storeBytes(of: byte, toByteOffset: 20 + header + index, as: UInt8.self) }
+        for (index, byte) in payload.enumerated() {
+            raw.storeBytes(of: byte, toByteOffset: 20 + header + index, as: UInt8.self)
+        }
         finishTCPChecksum(
             packet: &raw, at: 20, length: header + payload.count, source: from.address, destination: to.address,
             partial: false)
@@ -89,7 +91,7 @@ final class ScriptedPeer {
 
     static let peer = Endpoint(IPAddress(10, 0, 1, 1), 5000)
     static let server = Endpoint(IPAddress(10, 0, 1, 2), 80)
-    let key: UInt64 = 0x0102_0304_0506_0708
+    var key: UInt64 = 0x0102_0304_0506_0708
     var hostKey: UInt64 = 0
     /// Next sequence number of the peer, and what it acknowledges.
     var sequence: UInt32 = 1_000
@@ -112,13 +114,17 @@ final class ScriptedPeer {
         acknowledgment = answer.segment.sequence.rawValue &+ 1
         options = OptionBlock()
         options.append(.capable(MPCapable(senderKey: key, receiverKey: hostKey)))
-        send([.ack], from: Self.peer, to: Self.server, sequence: sequence, acknowledgment: acknowledgment, options: options)
+        send(
+            [.ack], from: Self.peer, to: Self.server, sequence: sequence, acknowledgment: acknowledgment,
+            options: options)
         _ = replies()
         return try #require(accept(listener))
     }
 
     /// A DSS from the peer: data offsets count from 1 for the first byte.
-    func signal(dataAck: Int64? = nil, dataOffset: Int64? = nil, subflow: UInt32 = 0, length: Int = 0, fin: Bool = false)
+    func signal(
+        dataAck: Int64? = nil, dataOffset: Int64? = nil, subflow: UInt32 = 0, length: Int = 0, fin: Bool = false
+    )
         -> OptionBlock
     {
         var signal = DataSequenceSignal()
@@ -137,7 +143,9 @@ final class ScriptedPeer {
     }
 
     func ack(options: OptionBlock) {
-        send([.ack], from: Self.peer, to: Self.server, sequence: sequence, acknowledgment: acknowledgment, options: options)
+        send(
+            [.ack], from: Self.peer, to: Self.server, sequence: sequence, acknowledgment: acknowledgment,
+            options: options)
     }
 
     func data(_ payload: [UInt8], at shift: UInt32 = 0, options: OptionBlock) {

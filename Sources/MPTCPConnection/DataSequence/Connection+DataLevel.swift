@@ -19,6 +19,7 @@ extension Connection {
             if let declared = signal.mapping, receiveReversion != .reverted {
                 mapping = interpret(declared, fin: signal.dataFin, index, now: now, counters: &counters)
                 if state.isTCP { return placePlain(index, segment, outcome, packet: packet, now: now) }
+                if contexts[index].isDying { return }
             }
         } else if case .capable(let capable)? = options.other, let length = capable.dataLength {
             mapping = interpretFirstData(index, segment, capable, length: length, counters: &counters)
@@ -30,6 +31,7 @@ extension Connection {
         if sendReverted {
             takePlainAcknowledgment(index, outcome, now: now)
         } else if fallsBackForMissingDataAck(index, segment, outcome, counters: &counters) {
+            takePlainAcknowledgment(index, outcome, now: now)
             return placePlain(index, segment, outcome, packet: packet, now: now)
         }
         noteBareSegment(index, segment, outcome)
@@ -110,6 +112,7 @@ extension Connection {
         }
         // After a failure only an infinite mapping says anything.
         guard receiveReversion == .none else { return nil }
+        guard checksumIsAsAgreed(declared, index, counters: &counters) else { return nil }
         // Offsets that hostile numbers could make overflow are outside any window.
         guard (dataOffset &- receive.next).magnitude < 1 << 31, dataOffset >= 0 else {
             counters.count(.NoDSSInWindow)
@@ -132,6 +135,20 @@ extension Connection {
         }
         return ReceiveMapping(
             subflow: start..<end, dataOffset: dataOffset, checksum: useChecksum ? declared.checksum : nil, hasFin: fin)
+    }
+
+    //= RFC 8684 §3.3 a mapping without the checksum that was agreed on, or with one that was not: the subflow is closed
+    // with RST and MP_TCPRST
+    //= RFC 6824 §3.3 the same where it is missing; one that was not agreed on is ignored
+    private mutating func checksumIsAsAgreed(
+        _ declared: DSSMapping, _ index: Int, counters: inout StackCounters
+    ) -> Bool {
+        guard (declared.checksum != nil) != useChecksum, useChecksum || keys.version == .one else { return true }
+        counters.count(.checksumNotAsAgreed)
+        resetSubflow(
+            index, reason: MPTCPReset.multipathSpecificError,
+            why: useChecksum ? "a mapping without the checksum agreed on" : "a mapping with a checksum not agreed on")
+        return false
     }
 
     func subflowOffset(_ relative: UInt32, _ index: Int) -> Int64 {

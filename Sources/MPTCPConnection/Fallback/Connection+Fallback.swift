@@ -23,7 +23,7 @@ struct InfiniteMapping {
     /// It stands on every segment until the peer has acknowledged something beyond this subflow offset.
     var until: Int64
     /// The peer showed that it does not know yet.
-    var isAsked = true
+    var isAsked = false
 }
 
 /// A MP_FAIL that is due.
@@ -86,7 +86,8 @@ extension Connection {
         if sendsAsTCP { return true }
         let shift = send.next - contexts[index].tcp.sendNext
         //= RFC 8684 §3.7 only if it is known that all unacknowledged data in flight is contiguous
-        guard send.acknowledged == send.next || contexts[index].isContiguous(shift: shift, from: send.acknowledged) else {
+        guard send.acknowledged == send.next || contexts[index].isContiguous(shift: shift, from: send.acknowledged)
+        else {
             return false
         }
         sendReverted = true
@@ -146,7 +147,8 @@ extension Connection {
             counters.count(.FallbackFailed)
             contexts[index].failedDataSequence = failure.dataSequence
             return resetSubflow(
-                index, reason: MPTCPReset.middleboxInterference, why: "the peer sent MP_FAIL for data that is not contiguous")
+                index, reason: MPTCPReset.middleboxInterference,
+                why: "the peer sent MP_FAIL for data that is not contiguous")
         }
         if keys.version == .one, receiveReversion == .none {
             failNotice = FailureNotice(
@@ -206,7 +208,8 @@ extension Connection {
         else {
             counters.count(.FallbackFailed)
             return resetSubflow(
-                index, reason: MPTCPReset.multipathSpecificError, why: "infinite mapping that does not continue the stream")
+                index, reason: MPTCPReset.multipathSpecificError,
+                why: "infinite mapping that does not continue the stream")
         }
         counters.count(.InfiniteMapRx)
         // RFC 6824 §3.6: the answer to our MP_FAIL leaves our own direction as it is.
@@ -216,7 +219,8 @@ extension Connection {
         if !isAnswer, !revertSending(index, .infiniteMapping) {
             counters.count(.FallbackFailed)
             return resetSubflow(
-                index, reason: MPTCPReset.middleboxInterference, why: "an infinite mapping while data is not contiguous")
+                index, reason: MPTCPReset.middleboxInterference, why: "an infinite mapping while data is not contiguous"
+            )
         }
         finishReversion(index, counters: &counters)
     }

@@ -9,7 +9,9 @@ extension Connection {
     public mutating func abort(now: MonotonicInstant, counters: inout StackCounters) {
         guard !phase.isClosed else { return }
         //= RFC 6824 §3.5 MP_FASTCLOSE stands on an ACK of one subflow; no waiting for the peer's RST here: ours follows
-        if isFullyMultipath, keys.remote != 0, !keys.version.allowsFastCloseOnReset { fastCloseSubflow = bestReadySubflow() }
+        if isFullyMultipath, keys.remote != 0, !keys.version.allowsFastCloseOnReset {
+            fastCloseSubflow = bestReadySubflow()
+        }
         closeAll(.aborted)
     }
 
@@ -30,6 +32,7 @@ extension Connection {
         dataFinTimer = .distantFuture
         drainTimer = .distantFuture
         pathlessDeadline = .distantFuture
+        signalPause = .distantFuture
         send.reinjections.removeAll()
         events.insert(.closed)
         if receive.available > 0 || receive.isFinished { noteReadable() }
@@ -126,9 +129,19 @@ extension Connection {
     /// A subflow whose peer has sent FIN carries nothing more of ours once its data is through.
     private mutating func closeFinishedSubflows(_ index: Int) {
         guard isFullyMultipath, contexts[index].tcp.phase == .closeWait, phase == .open else { return }
+        //= RFC 8684 §3.3.3 the last subflow that works is not closed while data waits for its DATA_ACK
+        guard hasOtherReady(than: index) || send.acknowledged == send.end else { return }
         // The peer ends this subflow, not the stream: ours ends too, the rest goes elsewhere.
         reinjectUnacknowledged(index)
         contexts[index].tcp.close()
+    }
+
+    private func hasOtherReady(than index: Int) -> Bool {
+        for other in contexts.indices where other != index && contexts[other].isReady && contexts[other].tcp.canSendData
+        {
+            return true
+        }
+        return false
     }
 
     private mutating func noteTCPFinish() {
@@ -160,7 +173,9 @@ extension Connection {
     /// Once one subflow has ended in order, both ends know that the streams are over: the others get a few round trips
     /// more, then they are cut off, since their FIN may be lost on a path that is dead.
     var hasEndedInOrder: Bool {
-        for index in contexts.indices where contexts[index].isClosed && contexts[index].closeReason == nil { return true }
+        for index in contexts.indices where contexts[index].isClosed && contexts[index].closeReason == nil {
+            return true
+        }
         return false
     }
 
@@ -206,9 +221,11 @@ extension Connection {
         var reason = handshakeError ?? .timedOut
         for index in contexts.indices {
             guard let why = contexts[index].closeReason else { continue }
-            if why == "refused" { reason = .refused } else if why.hasPrefix("reset by peer") { reason = .reset } else if
-                why == "local address removed"
-            {
+            if why == "refused" {
+                reason = .refused
+            } else if why.hasPrefix("reset by peer") {
+                reason = .reset
+            } else if why == "local address removed" {
                 reason = .noPath
             } else if why != "timed out", why != "no answer", why != "unreachable" {
                 reason = .protocolError(why)

@@ -174,7 +174,7 @@ extension Connection {
             counters.count(.MPFailTx)
         }
         if let reason = contexts[index].resetReason, keys.version.hasReset {
-            options.append(.reset(MPTCPReset(transient: false, reason: reason)))
+            options.append(.reset(MPTCPReset(transient: MPTCPReset.passes(reason), reason: reason)))
             counters.count(.MPRstTx)
         }
         return options

@@ -7,7 +7,7 @@ import WireFormats
 extension Connection {
     /// When ``advance(to:counters:)`` or ``transmit(into:headroom:now:counters:)`` has something to do by itself.
     public var nextDeadline: MonotonicInstant {
-        var deadline = min(dataTimer, dataFinTimer, min(drainTimer, failTimer, pathlessDeadline))
+        var deadline = min(dataTimer, dataFinTimer, min(drainTimer, failTimer, pathlessDeadline, signalPause))
         if isFullyMultipath, !phase.isClosed { deadline = min(deadline, addresses.nextAnnouncement) }
         if mayOpenPaths { deadline = min(deadline, addresses.nextAttempt) }
         for index in contexts.indices where !contexts[index].isRetired {
@@ -32,6 +32,10 @@ extension Connection {
         if dataFinTimer <= now { dataFinTimedOut(now: now, counters: &counters) }
         if pathlessDeadline <= now { pathlessTimedOut(now: now, counters: &counters) }
         if failTimer <= now { failTimedOut(now: now, counters: &counters) }
+        if signalPause <= now {
+            signalPause = .distantFuture
+            signalRun = 0
+        }
         if drainTimer <= now { drainTimedOut(now: now, counters: &counters) }
         if isFullyMultipath, !phase.isClosed { addresses.advance(to: now, keys: keys) }
         if mayOpenPaths, addresses.nextAttempt <= now { wantsPathCheck = true }
@@ -43,13 +47,17 @@ extension Connection {
 
     private mutating func subflowTimedOut(_ index: Int, counters: inout StackCounters) {
         guard state.isMultipath, contexts[index].isReady else { return }
-        if phase == .draining, contexts[index].tcp.consecutiveTimeouts > 1, hasOtherUsable(than: index) || hasEndedInOrder {
+        if phase == .draining, contexts[index].tcp.consecutiveTimeouts > 1,
+            hasOtherUsable(than: index) || hasEndedInOrder
+        {
             // Every byte is through, both ways, and the peer hears so elsewhere: a silent path has nothing left to say.
             return resetSubflow(index, reason: MPTCPReset.unacceptablePerformance, why: "silent while closing")
         }
         if contexts[index].lastTimeouts == 0 { counters.count(.SubflowStale) }
         wantsPathCheck = true
-        if pathUse == .single, role == .initiator, contexts[index].tcp.consecutiveTimeouts >= 3, addresses.hasAlternative {
+        if pathUse == .single, role == .initiator, contexts[index].tcp.consecutiveTimeouts >= 3,
+            addresses.hasAlternative
+        {
             // Break before make: the path is given up, then another is joined.
             return resetSubflow(index, reason: MPTCPReset.unacceptablePerformance, why: "silent; another path is tried")
         }
@@ -69,7 +77,8 @@ extension Connection {
 
     func hasOtherUsable(than index: Int) -> Bool {
         for other in contexts.indices
-        where other != index && contexts[other].isReady && contexts[other].tcp.canSendData && !contexts[other].isStalled {
+        where other != index && contexts[other].isReady && contexts[other].tcp.canSendData && !contexts[other].isStalled
+        {
             return true
         }
         return false
@@ -101,7 +110,9 @@ extension Connection {
     }
 
     mutating func armDataTimer(now: MonotonicInstant) {
-        guard state.isMultipath, !sendReverted, dataTimer == .distantFuture, send.acknowledged < send.next else { return }
+        guard state.isMultipath, !sendReverted, dataTimer == .distantFuture, send.acknowledged < send.next else {
+            return
+        }
         dataTimer = now + dataTimeout + .milliseconds(100)
     }
 
