@@ -43,6 +43,7 @@ struct PeerMemory {
 
     /// The version for the next connection; nil: plain TCP.
     func version(for peer: IPAddress, on interface: InterfaceID, now: MonotonicInstant) -> MultipathVersion? {
+        //= RFC 8684 §3.1 the highest version is offered first, but to a peer that is known to speak only the other
         guard let record = records[Key(interface: interface, peer: peer)], now < record.until else { return .one }
         switch record.kind {
         case .triesVersionZero, .speaksVersionZero: return .zero
@@ -67,7 +68,8 @@ struct PeerMemory {
         case .capableVanishes: kind = .capableVanishes
         }
         let times = before?.kind == kind ? min(before!.times + 1, 64) : 1
-        if before == nil, records.count >= Self.limit, let oldest = records.min(by: { $0.value.until < $1.value.until }) {
+        if before == nil, records.count >= Self.limit, let oldest = records.min(by: { $0.value.until < $1.value.until })
+        {
             records[oldest.key] = nil
         }
         // What does not get through is tried again ever more rarely, after ten minutes at first and ten hours at last.

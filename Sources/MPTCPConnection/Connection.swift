@@ -112,6 +112,7 @@ public struct Connection: ~Copyable {
     public var isClosed: Bool { phase.isClosed }
     public var isMultipath: Bool { state.isMultipath }
     /// The first subflow's addresses.
+    //= RFC 6897 §4.2.2 the connection's addresses are its first subflow's, also when that is gone
     public var initialTuple: FourTuple { initialTupleStored }
     var initialTupleStored = FourTuple(local: Endpoint(.anyIPv4, 0), remote: Endpoint(.anyIPv4, 0))
 

@@ -8,6 +8,7 @@ struct SubflowContext: ~Copyable {
     var tcp: Subflow
     var setup: SubflowSetup
     var handshake: SubflowHandshake
+    //= RFC 8684 §3.2, §3.4.1 the address IDs that joins bring are kept, with the address that was seen
     var remoteAddressID: AddressID
     /// The peer asked us to send here only when nothing else works (RFC 8684 §3.3.8).
     var peerWantsBackup = false

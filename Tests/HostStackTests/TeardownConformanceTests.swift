@@ -111,4 +111,20 @@ import WireFormats
         #expect(sent.contains { $0.goes(to: first) && $0.isReset } && sent.contains { $0.goes(to: join) && $0.isReset })
         #expect(peer.snapshot(id)?.closeReason == .fastClosed)
     }
+
+    //= RFC 8684 §3.3.6 a subflow that is given up for its performance is reset with that reason, which is transient
+    @Test func aBadPathIsResetWithItsReason() throws {
+        var settings = ConnectionConfiguration()
+        settings.pathUse = .single
+        let peer = ScriptedPeer()
+        let (id, lane) = try peer.answered(settings)
+        _ = peer.replies()
+        #expect(peer.write(id, [1, 2, 3]) == 3)
+        var resets: [ScriptedPeer.Reply] = []
+        for _ in 0..<20 {
+            peer.wait(.seconds(5))
+            resets += peer.replies().filter { $0.isReset && $0.goes(to: lane) }
+        }
+        #expect(resets.map(\.reset) == [MPTCPReset(transient: true, reason: MPTCPReset.unacceptablePerformance)])
+    }
 }

@@ -12,6 +12,7 @@ extension Connection {
         let options = segment.options.multipath
         var mapping: ReceiveMapping?
         if let signal = options.signal {
+            //= RFC 8684 §3.3.2, §4 only a DATA_ACK acknowledges data, and moves the window with it; segments without one are valid
             if let acknowledgment = signal.dataAck, !sendReverted {
                 contexts[index].sawDataAck = true
                 receiveDataAck(acknowledgment, window: outcome.window, now: now, counters: &counters)
@@ -65,6 +66,7 @@ extension Connection {
     private mutating func receiveDataAck(
         _ acknowledgment: DataAck, window: Int, now: MonotonicInstant, counters: inout StackCounters
     ) {
+        //= RFC 8684 §3.3.1, §3.3.2 numbers of either length are accepted
         let offset: Int64
         switch acknowledgment {
         case .four(let low):
@@ -272,6 +274,7 @@ extension Connection {
         if hasUnusedJoin, !hadOtherSubflow { return }
         let isContiguous = contexts[index].mappings.isEmpty && !receive.hasOutOfOrder
         if !hadOtherSubflow, isContiguous, revertForUnmappedData(index, now: now, counters: &counters) { return }
+        //= RFC 8684 §3.3.1, §3.7 data that no mapping covers: the subflow is broken and closed with RST, "middlebox interference"
         counters.count(.DSSNoMatchTCP)
         resetSubflow(index, reason: MPTCPReset.middleboxInterference, why: "data without a mapping")
     }
@@ -283,6 +286,7 @@ extension Connection {
         guard outcome.newlyAcknowledged > 0, !contexts[index].sawDataAck, segment.options.multipath.isEmpty else {
             return false
         }
+        // A joined subflow is closed with RST, the first goes on as TCP.
         if liveSubflows == 1, !contexts[index].isJoin {
             counters.count(.DssFallback)
             fallBackInPlace(index, .ackWithoutDataAck)

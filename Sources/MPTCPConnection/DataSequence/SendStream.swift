@@ -74,7 +74,7 @@ struct SendStream: ~Copyable {
         return count
     }
 
-    //= RFC 8684 §3.3.5 update the window only when its right edge (DATA_ACK + window) increases
+    //= RFC 8684 §3.3.5, §4 the window changes only when its right edge (DATA_ACK + window) grows: the largest counts
     mutating func widen(to edge: Int64, window: Int) {
         largestWindow = max(largestWindow, window)
         peerEdge = max(peerEdge, edge)

@@ -40,7 +40,8 @@ extension Connection {
     /// Both directions are mapped.
     var isFullyMultipath: Bool { state.isMultipath && !sendReverted && receiveReversion == .none }
 
-    /// Reverts to TCP for good (RFC 8684 §3.7): the two streams go on where they are.
+    //= RFC 8684 §3.7 a connection that has fallen back does not return to Multipath TCP
+    /// Reverts to TCP for good: the two streams go on where they are.
     mutating func fallBack(_ reason: FallbackReason, sendShift: Int64 = 0, receiveShift: Int64 = 0) {
         state = .fallenBack(reason)
         hadChecksum = useChecksum
@@ -165,6 +166,7 @@ extension Connection {
         guard !configuration.refusesDamage, receiveReversion == .none, mapping.dataOffset == receive.next,
             mapping.subflow.lowerBound <= contexts[index].tcp.receiveNext, becomesOnlySubflow(index)
         else { return false }
+        //= RFC 8684 §3.7 what follows the failed number is neither delivered nor acknowledged at the data level
         receiveReversion = .held(from: mapping.subflow.lowerBound)
         reversionReason = reversionReason ?? .checksumFailed
         receive.forgetFin()
@@ -212,7 +214,7 @@ extension Connection {
                 why: "infinite mapping that does not continue the stream")
         }
         counters.count(.InfiniteMapRx)
-        // RFC 6824 §3.6: the answer to our MP_FAIL leaves our own direction as it is.
+        //= RFC 6824 §3.6 the answer to our MP_FAIL leaves our own direction as it is.
         let isAnswer = receiveReversion != .none && keys.version == .zero
         revertReceiving(index, now: now)
         reversionReason = reversionReason ?? .infiniteMapping

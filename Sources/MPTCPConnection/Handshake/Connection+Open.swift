@@ -12,6 +12,7 @@ extension Connection {
         _ configuration: ConnectionConfiguration, key: UInt64, setup: SubflowSetup, random: RandomSource,
         version: MultipathVersion? = .one, now: MonotonicInstant, counters: inout StackCounters
     ) -> Connection {
+        //= RFC 6897 §5.3.2 switched off it is off
         let begun: MultipathVersion? =
             switch configuration.multipath {
             case .off: nil
@@ -160,6 +161,7 @@ extension Connection {
         }
         counters.count(.MPJoinSynRx)
         if backup { counters.count(.MPJoinSynBackupRx) }
+        //= RFC 8684 §3.2 local policy forbids the subflow: the host answers with RST
         guard isFullyMultipath, phase == .open, liveSubflows < configuration.maximumSubflows,
             peerMayJoin(setup.tuple)
         else {

@@ -55,6 +55,7 @@ struct AddressBook {
     static let outgoingLimit = 32
 
     private(set) var locals: [Local] = []
+    //= RFC 8684 §3.2, §3.4.1 IDs and addresses of both ends, as far as they were announced
     private(set) var remotes: [Remote] = []
     private var attempts: [Attempt] = []
     private var outgoing: [MPTCPOption] = []
@@ -89,6 +90,7 @@ struct AddressBook {
         }
     }
 
+    //= RFC 8684 §3.4.2 an address that goes is withdrawn, in use or not
     /// Withdraws an own address: REMOVE_ADDR where the peer may know it.
     mutating func removeLocal(_ address: IPAddress) -> AddressID? {
         guard let index = locals.firstIndex(where: { $0.value.address == address }) else { return nil }
@@ -107,6 +109,7 @@ struct AddressBook {
         //= RFC 8684 §3.4.1 an ID that is known may come with another port of its address, not with another address
         if remotes.contains(where: { $0.id == id && $0.endpoint.address != endpoint.address }) { return .refused }
         // The first address counts for itself: id 0.
+        //= RFC 8684 §3.4.1 soft state: what there is no room for is dropped
         guard remotes.count - 1 < limit else { return .refused }
         remotes.append(Remote(id: id, endpoint: endpoint))
         return .accepted

@@ -74,6 +74,7 @@ extension Connection {
         wantsPathCheck = true
         guard isFullyMultipath, phase == .open, let best = bestReadySubflow() else { return }
         for index in contexts.indices where contexts[index].isReady {
+            //= RFC 8684 §3.4.2 a subflow that works is closed with FIN
             if use == .single, index != best {
                 reinjectUnacknowledged(index)
                 contexts[index].tcp.close()

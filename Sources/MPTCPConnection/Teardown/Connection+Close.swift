@@ -73,6 +73,7 @@ extension Connection {
     public mutating func localAddressRemoved(
         _ address: IPAddress, interface: InterfaceID?, now: MonotonicInstant, counters: inout StackCounters
     ) {
+        //= RFC 6897 §5.3.3 subflows from an address that is taken away are closed, and the peer is told
         _ = addresses.removeLocal(address)
         for index in contexts.indices
         where contexts[index].setup.tuple.local.address == address && !contexts[index].isClosed {

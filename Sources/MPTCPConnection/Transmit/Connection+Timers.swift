@@ -84,6 +84,7 @@ extension Connection {
         return false
     }
 
+    //= RFC 8684 §3.3.6 what goes out on another subflow is still repeated on its own
     /// Queues everything that this subflow has not got through for the others.
     mutating func reinjectUnacknowledged(_ index: Int) {
         guard state.isMultipath, !sendReverted else { return }
