@@ -8,11 +8,12 @@ TOOL := $(BUILD)/mptcp
 TEST := $(SWIFT) test -c release --skip-build --disable-xctest --disable-testable-imports
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit kernel-tests release bench bench-peer fmt fmt-check fuzz flood tools tests-built clean
+.PHONY: help demo test unit kernel-tests release bench bench-peer fmt fmt-check fuzz flood conformance tools tests-built clean
 
 help:
 	@echo 'make demo     two emulated links in one process: no privilege needed'
 	@echo 'make test     everything that can be tested here (installs Debian packages as root)'
+	@echo 'make conformance  the requirements of RFC 8684, 6824, 6897: what honours each, and which test proves it'
 	@echo 'make release  the tool, optimised: $(TOOL)'
 	@echo 'make bench    against the kernel, in one run (root)'
 	@echo 'make fuzz     ten million hostile inputs for every parser'
@@ -43,6 +44,9 @@ kernel-tests: tests-built
 test: tools tests-built
 	$(TEST) --skip '^KernelTests\.'
 	$(TEST) --filter '^KernelTests\.' --no-parallel
+
+conformance:
+	$(SWIFT) run -c release Conformance
 
 fuzz:
 	$(SWIFT) run -c release Fuzz 10000000

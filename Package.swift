@@ -66,7 +66,8 @@ let package = Package(
         module(
             "MPTCPSockets",
             [
-                "HostStack", "MPTCPConnection", "PacketBackends", "WireFormats", "TransportValues", "CLinux", containers,
+                "HostStack", "MPTCPConnection", "PacketBackends", "WireFormats", "TransportValues", "CLinux",
+                containers,
                 deques, logging,
             ]),
         .executableTarget(
@@ -81,9 +82,11 @@ let package = Package(
             dependencies: ["MPTCPSockets", "MPTCPConnection", "PacketBackends", "TransportValues"],
             path: "Examples/ManyConnections", swiftSettings: settings),
         .executableTarget(
-            name: "Middleboxes", dependencies: ["NetworkSimulation", "MPTCPConnection", "TransportValues", "WireFormats"],
+            name: "Middleboxes",
+            dependencies: ["NetworkSimulation", "MPTCPConnection", "TransportValues", "WireFormats"],
             path: "Checks/Middleboxes",
             swiftSettings: settings),
+        .executableTarget(name: "Conformance", path: "Checks/Conformance", swiftSettings: settings),
         .executableTarget(
             name: "Flood",
             dependencies: ["NetworkSimulation", "HostStack", "MPTCPConnection", "TransportValues", "WireFormats"],
@@ -104,6 +107,7 @@ let package = Package(
         tests("PacketBackendsTests", ["PacketBackends", "WireFormats", "TransportValues", "CLinux", "LabSupport"]),
         tests("MPTCPSocketsTests", ["MPTCPSockets", "HostStack", "MPTCPConnection", "TransportValues"]),
         tests("ToolTests", ["LabSupport"]),
+        tests("ConformanceTests", ["Conformance"]),
         .target(name: "LabSupport", path: "Tests/LabSupport", swiftSettings: settings),
         .testTarget(
             name: "KernelTests", dependencies: ["LabSupport"], exclude: ["Peers"], swiftSettings: settings),

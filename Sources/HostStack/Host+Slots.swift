@@ -7,7 +7,8 @@ import WireFormats
 extension Host {
     // MARK: Keys, ports, sequence numbers
 
-    /// A key whose token no connection has (RFC 8684 §3.1).
+    //= RFC 8684 §3.1, RFC 6824 §3.1 a key is hard to guess and unique, and its token no other connection's
+    /// A key whose token no connection has, in either version.
     mutating func freshKey() -> UInt64 {
         while true {
             let key = random.next()
@@ -42,6 +43,7 @@ extension Host {
     }
 
     //= RFC 6528 §3 ISN = M + F(localip, localport, remoteip, remoteport, secretkey), M of 4 µs
+    //= RFC 8684 §3 initial subflow sequence numbers after RFC 6528
     func setup(_ tuple: FourTuple, _ local: LocalAddress, now: MonotonicInstant) -> SubflowSetup {
         let hash = sequenceHash(tuple)
         let clock = UInt32(truncatingIfNeeded: now.nanoseconds / 4_000)

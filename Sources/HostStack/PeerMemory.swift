@@ -43,6 +43,7 @@ struct PeerMemory {
 
     /// The version for the next connection; nil: plain TCP.
     func version(for peer: IPAddress, on interface: InterfaceID, now: MonotonicInstant) -> MultipathVersion? {
+        //= RFC 8684 §3.1 the highest version is offered first, but to a peer that is known to speak only the other
         guard let record = records[Key(interface: interface, peer: peer)], now < record.until else { return .one }
         switch record.kind {
         case .triesVersionZero, .speaksVersionZero: return .zero

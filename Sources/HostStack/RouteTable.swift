@@ -66,8 +66,12 @@ struct RouteTable {
 
     mutating func addAddress(_ address: IPAddress, prefixLength: Int, to interface: InterfaceID) {
         guard !addresses.contains(where: { $0.value.address == address }) else { return }
-        let id = AddressID(nextAddressID)
-        nextAddressID = nextAddressID == 255 ? 1 : nextAddressID + 1
+        //= RFC 8684 §3.4.1 an ID stands for one address; it is used again only when 254 others have been
+        var id = AddressID(nextAddressID)
+        for _ in 0..<255 where addresses.contains(where: { $0.value.id == id }) {
+            id = AddressID(id.rawValue == 255 ? 1 : id.rawValue + 1)
+        }
+        nextAddressID = id.rawValue == 255 ? 1 : id.rawValue + 1
         addresses.append(
             Address(
                 value: LocalAddress(id: id, address: address, interface: interface), prefixLength: prefixLength))

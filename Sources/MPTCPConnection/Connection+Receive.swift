@@ -17,6 +17,7 @@ extension Connection {
         countOptionFaults(segment, &counters)
         noteRepeatedSYN(index, segment)
         let wasSynchronized = contexts[index].tcp.isSynchronized
+        //= RFC 8684 §3, §3.4.1, §3.4.2 no option of a segment is looked at that TCP's own checks refuse
         let outcome = contexts[index].tcp.receive(segment, now: now)
         if case .dropped(let reason) = outcome.verdict {
             counters.count(StackCounter(reason))
@@ -58,7 +59,7 @@ extension Connection {
         return segment.sequence != contexts[index].tcp.initialReceiveSequence + 1
     }
 
-    //= RFC 8684 §3.9 a client whose SYNs with MP_CAPABLE get no answer tries without: something drops them, or our
+    //= RFC 8684 §3.9.3 a client whose SYNs with MP_CAPABLE get no answer tries without: something drops them, or our
     // answers to them
     private mutating func noteRepeatedSYN(_ index: Int, _ segment: TCPSegment) {
         guard state == .offered, role == .listener, contexts[index].tcp.phase == .synReceived, segment.flags == .syn,
@@ -155,6 +156,7 @@ extension Connection {
                 counters.count(.MPRstRx)
                 why = "reset by peer: \(reset.reasonText)"
                 contexts[index].endedTransiently = reset.transient
+                contexts[index].endedForGood = !reset.transient
             case .fail:
                 counters.count(.MPFailRx)
             case .fastClose(let close) where close.receiverKey == keys.local && state.isMultipath:

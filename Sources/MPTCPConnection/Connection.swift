@@ -68,6 +68,9 @@ public struct Connection: ~Copyable {
     /// When subflows that have not ended by themselves are cut off, once both streams are over.
     var drainTimer = MonotonicInstant.distantFuture
     var rotor = 0
+    /// ACKs in a row that carried nothing but a signal, and when two more may follow.
+    var signalRun = 0
+    var signalPause = MonotonicInstant.distantFuture
     var events: ConnectionEvents = []
     var readableReported = false
     var writableWanted = false
@@ -113,6 +116,7 @@ public struct Connection: ~Copyable {
     public var isClosed: Bool { phase.isClosed }
     public var isMultipath: Bool { state.isMultipath }
     /// The first subflow's addresses.
+    //= RFC 6897 §4.2.2 the connection's addresses are its first subflow's, also when that is gone
     public var initialTuple: FourTuple { initialTupleStored }
     var initialTupleStored = FourTuple(local: Endpoint(.anyIPv4, 0), remote: Endpoint(.anyIPv4, 0))
 

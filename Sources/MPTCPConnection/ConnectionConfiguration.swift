@@ -51,7 +51,9 @@ public struct ConnectionConfiguration: Sendable {
     /// hands up what the path makes of the data; true: the connection ends.
     public var refusesDamage = false
     /// The most bytes that wait in the send buffer, acknowledged by nobody yet.
-    public var sendBuffer = 4 << 20
+    ///
+    ///= RFC 8684 §3.3.5 at least as large as the receive buffer (of a peer like this one)
+    public var sendBuffer = 6 << 20
     /// The most bytes of them that were never sent: ``Connection/write(_:now:)`` takes no more, however wide the send
     /// buffer is (as Linux's TCP_NOTSENT_LOWAT).
     public var unsentBuffer = 512 << 10

@@ -129,6 +129,8 @@ public struct SubflowSetup: Sendable {
     public var isBackup = false
     /// Payload of this many bytes and more stays in its ring for an interface that gathers it (`.max`: never).
     public var lendsFrom = Int.max
+    /// The interface segments what it is given.
+    var isSegmenting: Bool { maximumPacket > mtu }
 
     public init(
         tuple: FourTuple, interface: InterfaceID, mtu: Int, maximumPacket: Int, checksumOffload: Bool,

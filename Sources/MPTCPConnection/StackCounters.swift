@@ -29,6 +29,7 @@ public enum StackCounter: Int, CaseIterable, Sendable {
     // Ours: what strangers may cost
     case synCookieSent, synCookieAccepted, synCookieFailed, joinsHalfOpen, joinDroppedLimit, joinTargetLimited
     case reinjected, dataTimeout, handshakeOutOfOrderDropped, urgentIgnored
+    case checksumNotAsAgreed
 
     public var name: String {
         let word = String(describing: self)

@@ -8,6 +8,7 @@ struct SubflowContext: ~Copyable {
     var tcp: Subflow
     var setup: SubflowSetup
     var handshake: SubflowHandshake
+    //= RFC 8684 §3.2, §3.4.1 the address IDs that joins bring are kept, with the address that was seen
     var remoteAddressID: AddressID
     /// The peer asked us to send here only when nothing else works (RFC 8684 §3.3.8).
     var peerWantsBackup = false
@@ -32,7 +33,7 @@ struct SubflowContext: ~Copyable {
     var lastTimeouts = 0
     /// A RST is due; nothing else happens on it any more.
     var isDying = false
-    /// Largest payload of one packet, bytes.
+    /// Largest payload of one packet of several segments, bytes; a whole segment may always be sent.
     var maximumBurst: Int
     var dataWaiting = false
     /// Counted among the joins whose third ACK is missing.
@@ -41,6 +42,8 @@ struct SubflowContext: ~Copyable {
     var priorityDue: Bool?
     /// The peer's RST said that it is transient (T flag, RFC 8684 §3.6), or our own reason may pass.
     var endedTransiently = false
+    /// The peer's RST said that it is not: this path is not tried again.
+    var endedForGood = false
     /// Distance from subflow to data offsets of what was sent last here, and the data offset from which it holds.
     var sendShift: Int64 = 0
     var sendShiftSince: Int64 = 1
@@ -50,7 +53,7 @@ struct SubflowContext: ~Copyable {
         self.setup = setup
         self.handshake = handshake
         self.remoteAddressID = remoteAddressID
-        maximumBurst = max(88, setup.maximumPacket - (setup.tuple.isIPv6 ? 60 : 40) - 40)
+        maximumBurst = setup.isSegmenting ? max(88, setup.maximumPacket - (setup.tuple.isIPv6 ? 60 : 40) - 40) : 1
     }
 
     var isJoin: Bool {
@@ -94,6 +97,11 @@ extension SubflowPhase {
 }
 
 extension MPTCPReset {
+    //= RFC 8684 §3.6 T: what the path, or this host, may have got over when it is tried again
+    static func passes(_ reason: UInt8) -> Bool {
+        [lackOfResources, tooMuchOutstandingData, unacceptablePerformance].contains(reason)
+    }
+
     /// The reason in words (RFC 8684 §3.6).
     var reasonText: String {
         switch reason {

@@ -29,7 +29,9 @@ public struct SequenceNumber: Hashable, Sendable, BitwiseCopyable {
     }
 }
 
-/// A 64-bit data sequence number as it stands on the wire (RFC 8684 §3.3.1).
+/// A 64-bit data sequence number as it stands on the wire.
+///
+///= RFC 8684 §3.3.1 data sequence numbers have 64 bits everywhere
 @frozen
 public struct DataSequenceNumber: Hashable, Sendable, BitwiseCopyable {
     public var rawValue: UInt64
@@ -45,7 +47,10 @@ public struct DataSequenceNumber: Hashable, Sendable, BitwiseCopyable {
     @inlinable
     public func offset(from initial: Self) -> Int64 { Int64(bitPattern: rawValue &- initial.rawValue) }
 
-    /// The 64-bit number whose low half is `low` and that lies nearest to `reference` (RFC 8684 §3.3.1).
+    /// The 64-bit number whose low half is `low` and that lies nearest to `reference`.
+    ///
+    ///= RFC 8684 §3.3.1 a number of 32 bits is promoted, its upper half grows with each wrap; only where the number lies
+    /// near the wrap, so that one out of order does no harm
     @inlinable
     public static func expanding(_ low: UInt32, near reference: Self) -> Self {
         let distance = Int32(bitPattern: low &- UInt32(truncatingIfNeeded: reference.rawValue))

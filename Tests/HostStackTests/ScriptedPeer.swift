@@ -94,7 +94,7 @@ final class ScriptedPeer {
 
     static let peer = Endpoint(IPAddress(10, 0, 1, 1), 5000)
     static let server = Endpoint(IPAddress(10, 0, 1, 2), 80)
-    let key: UInt64 = 0x0102_0304_0506_0708
+    var key: UInt64 = 0x0102_0304_0506_0708
     var hostKey: UInt64 = 0
     /// Next sequence number of the peer, and what it acknowledges.
     var sequence: UInt32 = 1_000

@@ -1,6 +1,5 @@
 import Testing
 import TransportValues
-
 import WireFormats
 
 @Suite struct OptionRoundTripTests {
@@ -140,8 +139,9 @@ import WireFormats
         #expect(block.bytes == [30, 4, 0x81, 2])
     }
 
+    //= RFC 8684 §3.4.1, §3.6 unassigned bits are ignored
     @Test func reservedBitsAreIgnored() throws {
-        // MP_JOIN, DSS, MP_PRIO, MP_FAIL and ADD_ADDR (RFC 8684 §3.4.1) with every reserved bit set.
+        // MP_TCPRST, MP_JOIN, DSS, MP_PRIO, MP_FAIL and ADD_ADDR (RFC 8684 §3.4.1) with every reserved bit set.
         let join = try options([30, 12, 0x1e, 1, 1, 2, 3, 4, 5, 6, 7, 8], flags: .syn).multipath.other
         #expect(
             join
@@ -150,6 +150,8 @@ import WireFormats
         let signal = try options([30, 8, 0x2f, 0xe1, 1, 2, 3, 4]).multipath.signal
         #expect(signal == DataSequenceSignal(dataAck: .four(0x0102_0304)))
         #expect(try options([30, 3, 0x5e]).multipath.other == .priority(MPPriority(backup: false)))
+        let reset = try options([30, 4, 0x8e, 5], flags: .rst).multipath.other
+        #expect(reset == .reset(MPTCPReset(transient: false, reason: 5, flags: 14)))
         let fail = try options([30, 12, 0x6f, 0xff, 0, 0, 0, 0, 0, 0, 0, 9]).multipath.other
         #expect(fail == .fail(MPFail(dataSequence: 9)))
         let address = try options([30, 16, 0x3e, 2, 10, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 5]).multipath.other

@@ -12,6 +12,7 @@ extension Connection {
         let options = segment.options.multipath
         var mapping: ReceiveMapping?
         if let signal = options.signal {
+            //= RFC 8684 §3.3.2, §4 only a DATA_ACK acknowledges data, and moves the window with it; segments without one are valid
             if let acknowledgment = signal.dataAck, !sendReverted {
                 contexts[index].sawDataAck = true
                 receiveDataAck(acknowledgment, window: outcome.window, now: now, counters: &counters)
@@ -19,6 +20,7 @@ extension Connection {
             if let declared = signal.mapping, receiveReversion != .reverted {
                 mapping = interpret(declared, fin: signal.dataFin, index, now: now, counters: &counters)
                 if state.isTCP { return placePlain(index, segment, outcome, packet: packet, now: now) }
+                if contexts[index].isDying { return }
             }
         } else if case .capable(let capable)? = options.other, let length = capable.dataLength {
             mapping = interpretFirstData(index, segment, capable, length: length, counters: &counters)
@@ -30,6 +32,7 @@ extension Connection {
         if sendReverted {
             takePlainAcknowledgment(index, outcome, now: now)
         } else if fallsBackForMissingDataAck(index, segment, outcome, counters: &counters) {
+            takePlainAcknowledgment(index, outcome, now: now)
             return placePlain(index, segment, outcome, packet: packet, now: now)
         }
         noteBareSegment(index, segment, outcome)
@@ -63,6 +66,7 @@ extension Connection {
     private mutating func receiveDataAck(
         _ acknowledgment: DataAck, window: Int, now: MonotonicInstant, counters: inout StackCounters
     ) {
+        //= RFC 8684 §3.3.1, §3.3.2 numbers of either length are accepted
         let offset: Int64
         switch acknowledgment {
         case .four(let low):
@@ -110,6 +114,7 @@ extension Connection {
         }
         // After a failure only an infinite mapping says anything.
         guard receiveReversion == .none else { return nil }
+        guard checksumIsAsAgreed(declared, index, counters: &counters) else { return nil }
         // Offsets that hostile numbers could make overflow are outside any window.
         guard (dataOffset &- receive.next).magnitude < 1 << 31, dataOffset >= 0 else {
             counters.count(.NoDSSInWindow)
@@ -132,6 +137,20 @@ extension Connection {
         }
         return ReceiveMapping(
             subflow: start..<end, dataOffset: dataOffset, checksum: useChecksum ? declared.checksum : nil, hasFin: fin)
+    }
+
+    //= RFC 8684 §3.3 a mapping without the checksum that was agreed on, or with one that was not: the subflow is closed
+    // with RST and MP_TCPRST
+    //= RFC 6824 §3.3 the same where it is missing; one that was not agreed on is ignored
+    private mutating func checksumIsAsAgreed(
+        _ declared: DSSMapping, _ index: Int, counters: inout StackCounters
+    ) -> Bool {
+        guard (declared.checksum != nil) != useChecksum, useChecksum || keys.version == .one else { return true }
+        counters.count(.checksumNotAsAgreed)
+        resetSubflow(
+            index, reason: MPTCPReset.multipathSpecificError,
+            why: useChecksum ? "a mapping without the checksum agreed on" : "a mapping with a checksum not agreed on")
+        return false
     }
 
     func subflowOffset(_ relative: UInt32, _ index: Int) -> Int64 {
@@ -255,6 +274,7 @@ extension Connection {
         if hasUnusedJoin, !hadOtherSubflow { return }
         let isContiguous = contexts[index].mappings.isEmpty && !receive.hasOutOfOrder
         if !hadOtherSubflow, isContiguous, revertForUnmappedData(index, now: now, counters: &counters) { return }
+        //= RFC 8684 §3.3.1, §3.7 data that no mapping covers: the subflow is broken and closed with RST, "middlebox interference"
         counters.count(.DSSNoMatchTCP)
         resetSubflow(index, reason: MPTCPReset.middleboxInterference, why: "data without a mapping")
     }
@@ -266,6 +286,7 @@ extension Connection {
         guard outcome.newlyAcknowledged > 0, !contexts[index].sawDataAck, segment.options.multipath.isEmpty else {
             return false
         }
+        // A joined subflow is closed with RST, the first goes on as TCP.
         if liveSubflows == 1, !contexts[index].isJoin {
             counters.count(.DssFallback)
             fallBackInPlace(index, .ackWithoutDataAck)

@@ -36,6 +36,7 @@ struct ReceiveStream: ~Copyable {
         range.upperBound <= edge + Int64(slack) && (finOffset.map { range.upperBound <= $0 } ?? true)
     }
 
+    //= RFC 8684 §3.3.1 what came first for a number is delivered, whatever comes later for it is ignored
     /// Copies bytes to their place; what is there already stays as it first came.
     mutating func place(_ bytes: RawSpan, at offset: Int64, slack: Int) -> Placement {
         let range = offset..<offset + Int64(bytes.byteCount)
@@ -137,6 +138,7 @@ struct ReceiveStream: ~Copyable {
 
     /// Bytes to put into the window field, counted from the DATA_ACK.
     mutating func advertise(segment: Int) -> Int {
+        //= RFC 8684 §3.3.4 the right edge of the window never moves back
         edge = max(edge, edgeToAdvertise(segment: segment))
         return Int(max(0, edge - next))
     }

@@ -34,8 +34,11 @@ struct SendStream: ~Copyable {
     var hasUnsent: Bool { next < end }
 
     /// Whether taking `count` bytes more needs ``reclaim(below:)`` first.
-    func needsReclaim(_ count: Int) -> Bool { end + Int64(min(count, room)) > ring.limit }
+    func needsReclaim(_ count: Int) -> Bool {
+        end + Int64(min(count, room)) > min(ring.limit, ring.start + Int64(2 * limit))
+    }
 
+    //= RFC 8684 §3.3.2, §3.3.6 nothing is freed before DATA_ACK and before every subflow that carried it has it acknowledged
     /// Frees what is acknowledged, but for the bytes from `pinned` on, which a subflow may still have to repeat.
     mutating func reclaim(below pinned: Int64?) {
         ring.discard(below: min(acknowledged, pinned ?? acknowledged))
@@ -71,7 +74,7 @@ struct SendStream: ~Copyable {
         return count
     }
 
-    //= RFC 8684 §3.3.5 update the window only when its right edge (DATA_ACK + window) increases
+    //= RFC 8684 §3.3.5, §4 the window changes only when its right edge (DATA_ACK + window) grows: the largest counts
     mutating func widen(to edge: Int64, window: Int) {
         largestWindow = max(largestWindow, window)
         peerEdge = max(peerEdge, edge)

@@ -23,7 +23,7 @@ struct InfiniteMapping {
     /// It stands on every segment until the peer has acknowledged something beyond this subflow offset.
     var until: Int64
     /// The peer showed that it does not know yet.
-    var isAsked = true
+    var isAsked = false
 }
 
 /// A MP_FAIL that is due.
@@ -40,7 +40,8 @@ extension Connection {
     /// Both directions are mapped.
     var isFullyMultipath: Bool { state.isMultipath && !sendReverted && receiveReversion == .none }
 
-    /// Reverts to TCP for good (RFC 8684 §3.7): the two streams go on where they are.
+    //= RFC 8684 §3.7 a connection that has fallen back does not return to Multipath TCP
+    /// Reverts to TCP for good: the two streams go on where they are.
     mutating func fallBack(_ reason: FallbackReason, sendShift: Int64 = 0, receiveShift: Int64 = 0) {
         state = .fallenBack(reason)
         hadChecksum = useChecksum
@@ -86,7 +87,8 @@ extension Connection {
         if sendsAsTCP { return true }
         let shift = send.next - contexts[index].tcp.sendNext
         //= RFC 8684 §3.7 only if it is known that all unacknowledged data in flight is contiguous
-        guard send.acknowledged == send.next || contexts[index].isContiguous(shift: shift, from: send.acknowledged) else {
+        guard send.acknowledged == send.next || contexts[index].isContiguous(shift: shift, from: send.acknowledged)
+        else {
             return false
         }
         sendReverted = true
@@ -146,7 +148,8 @@ extension Connection {
             counters.count(.FallbackFailed)
             contexts[index].failedDataSequence = failure.dataSequence
             return resetSubflow(
-                index, reason: MPTCPReset.middleboxInterference, why: "the peer sent MP_FAIL for data that is not contiguous")
+                index, reason: MPTCPReset.middleboxInterference,
+                why: "the peer sent MP_FAIL for data that is not contiguous")
         }
         if keys.version == .one, receiveReversion == .none {
             failNotice = FailureNotice(
@@ -163,6 +166,7 @@ extension Connection {
         guard !configuration.refusesDamage, receiveReversion == .none, mapping.dataOffset == receive.next,
             mapping.subflow.lowerBound <= contexts[index].tcp.receiveNext, becomesOnlySubflow(index)
         else { return false }
+        //= RFC 8684 §3.7 what follows the failed number is neither delivered nor acknowledged at the data level
         receiveReversion = .held(from: mapping.subflow.lowerBound)
         reversionReason = reversionReason ?? .checksumFailed
         receive.forgetFin()
@@ -206,17 +210,19 @@ extension Connection {
         else {
             counters.count(.FallbackFailed)
             return resetSubflow(
-                index, reason: MPTCPReset.multipathSpecificError, why: "infinite mapping that does not continue the stream")
+                index, reason: MPTCPReset.multipathSpecificError,
+                why: "infinite mapping that does not continue the stream")
         }
         counters.count(.InfiniteMapRx)
-        // RFC 6824 §3.6: the answer to our MP_FAIL leaves our own direction as it is.
+        //= RFC 6824 §3.6 the answer to our MP_FAIL leaves our own direction as it is.
         let isAnswer = receiveReversion != .none && keys.version == .zero
         revertReceiving(index, now: now)
         reversionReason = reversionReason ?? .infiniteMapping
         if !isAnswer, !revertSending(index, .infiniteMapping) {
             counters.count(.FallbackFailed)
             return resetSubflow(
-                index, reason: MPTCPReset.middleboxInterference, why: "an infinite mapping while data is not contiguous")
+                index, reason: MPTCPReset.middleboxInterference, why: "an infinite mapping while data is not contiguous"
+            )
         }
         finishReversion(index, counters: &counters)
     }

@@ -40,6 +40,7 @@ extension Connection {
             counters.count(.SimultConnFallback)
             return fallBack(.simultaneousOpen)
         }
+        //= RFC 8684 §3.1, §3.7, §6 no MP_CAPABLE in the SYN/ACK, or none that can be used: regular TCP
         guard case .capable(let capable)? = segment.options.multipath.other else {
             counters.count(.MPCapableFallbackSYNACK)
             return fallBack(.synAckWithoutCapable)
@@ -132,7 +133,7 @@ extension Connection {
         _ index: Int, _ option: MPTCPOption?, nonce: UInt32, now: MonotonicInstant, counters: inout StackCounters
     ) -> Bool {
         guard case .join(.synAck(let backup, let addressID, let truncated, let remoteNonce))? = option else {
-            //= RFC 8684 §3.2 a SYN/ACK without MP_JOIN: the subflow is closed with RST
+            //= RFC 8684 §3.2, §3.9.3 a SYN/ACK without MP_JOIN: the subflow is closed with RST
             resetSubflow(index, reason: MPTCPReset.multipathSpecificError, why: "the SYN/ACK carried no MP_JOIN")
             counters.count(.MPJoinRejected)
             return false
@@ -142,6 +143,7 @@ extension Connection {
         let expected = KeyMaterial.joinHMAC(
             localKey: keys.remote, remoteKey: keys.local, localNonce: remoteNonce, remoteNonce: nonce,
             version: keys.version)
+        //= RFC 8684 §3.2 the HMAC in the SYN/ACK is not the expected one: the subflow is closed with RST
         guard expected.truncated64 == truncated, remoteNonce != nonce else {
             counters.count(.MPJoinSynAckHMacFailure)
             resetSubflow(index, reason: MPTCPReset.multipathSpecificError, why: "wrong HMAC in the SYN/ACK of a join")
@@ -164,6 +166,7 @@ extension Connection {
         _ index: Int, _ option: MPTCPOption?, _ localNonce: UInt32, _ remoteNonce: UInt32,
         counters: inout StackCounters
     ) -> Bool {
+        //= RFC 8684 §3.2 no MP_JOIN on the third ACK: the subflow is closed with RST
         guard case .join(.ack(let hmac))? = option else {
             resetSubflow(
                 index, reason: MPTCPReset.multipathSpecificError, why: "the third ACK of a join carried no MP_JOIN")
@@ -211,6 +214,7 @@ extension Connection {
                 resetSubflow(index, reason: MPTCPReset.unacceptablePerformance, why: "no fourth ACK of a join came")
                 continue
             }
+            //= RFC 8684 §3.2 the third ACK of a join is sent again until it is acknowledged
             counters.count(.thirdAckRetransmitted)
             contexts[index].handshake = .joinAckSent(
                 hmac: hmac, retryAt: now + retryInterval(index, tries: tries + 1), tries: tries + 1)

@@ -12,6 +12,7 @@ extension Connection {
         _ configuration: ConnectionConfiguration, key: UInt64, setup: SubflowSetup, random: RandomSource,
         version: MultipathVersion? = .one, now: MonotonicInstant, counters: inout StackCounters
     ) -> Connection {
+        //= RFC 6897 §5.3.2 switched off it is off
         let begun: MultipathVersion? =
             switch configuration.multipath {
             case .off: nil
@@ -142,7 +143,8 @@ extension Connection {
         var result = SubflowConfiguration(maximumSegmentSize: segment)
         result.windowScale = windowScale
         result.congestion = configuration.congestion
-        result.maximumBurst = max(segment, setup.maximumPacket - headers)
+        //= RFC 9293 §3.7.1 no segment exceeds the peer's MSS: several in one packet only where the device takes it apart
+        result.maximumBurst = setup.isSegmenting ? max(segment, setup.maximumPacket - headers) : 1
         result.synRetries = configuration.synRetries
         result.userTimeout = configuration.userTimeout
         if let idle = configuration.keepalive {
@@ -190,6 +192,7 @@ extension Connection {
         }
         counters.count(.MPJoinSynRx)
         if backup { counters.count(.MPJoinSynBackupRx) }
+        //= RFC 8684 §3.2 local policy forbids the subflow: the host answers with RST
         guard isFullyMultipath, phase == .open, liveSubflows < configuration.maximumSubflows,
             peerMayJoin(setup.tuple)
         else {

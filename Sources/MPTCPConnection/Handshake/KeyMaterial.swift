@@ -14,7 +14,8 @@ public enum KeyMaterial {
 
     /// The data sequence number of the SYN in the stream of the host that owns `key`; the first byte's is one more.
     ///
-    ///= RFC 8684 §3.1 the least significant 64 bits of the key's hash are the initial data sequence number.
+    ///= RFC 8684 §3.1, RFC 6824 §3.1 the least significant, rightmost 64 bits of the key's hash are the initial data
+    /// sequence number.
     public static func initialDataSequence(of key: UInt64, version: MultipathVersion = .one) -> UInt64 {
         hash(key, version).last64
     }
@@ -55,6 +56,7 @@ public enum KeyMaterial {
         return message.authenticated(SHA256.self, keys: senderKey, receiverKey).last64
     }
 
+    //= RFC 8684 §3.1, RFC 6824 §3.1 the key is hashed in network byte order
     private static func hash(_ key: UInt64, _ version: MultipathVersion) -> HashOutput {
         var input = HashInput()
         input.append(key)

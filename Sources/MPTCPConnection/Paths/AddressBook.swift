@@ -64,10 +64,12 @@ struct AddressBook {
     static let unprovenJoins = 32
 
     private(set) var locals: [Local] = []
+    //= RFC 8684 §3.2, §3.4.1 IDs and addresses of both ends, as far as they were announced
     private(set) var remotes: [Remote] = []
     private var attempts: [Attempt] = []
     private var outgoing: [MPTCPOption] = []
     private var initialLocal = IPAddress.anyIPv4
+    private var initialRemote = Endpoint(.anyIPv4, 0)
     /// No subflow is left.
     private var hurries = false
     private var unprovenLeft = AddressBook.unprovenJoins
@@ -82,6 +84,7 @@ struct AddressBook {
 
     mutating func noteInitial(local setup: SubflowSetup, remote: Endpoint) {
         initialLocal = setup.tuple.local.address
+        initialRemote = remote
         remotes = [Remote(id: AddressID(0), endpoint: remote, isProven: true)]
     }
 
@@ -102,6 +105,7 @@ struct AddressBook {
         }
     }
 
+    //= RFC 8684 §3.4.2 an address that goes is withdrawn, in use or not
     /// Withdraws an own address: REMOVE_ADDR where the peer may know it.
     mutating func removeLocal(_ address: IPAddress) -> AddressID? {
         guard let index = locals.firstIndex(where: { $0.value.address == address }) else { return nil }
@@ -118,20 +122,24 @@ struct AddressBook {
     enum Acceptance { case accepted, known, refused }
 
     mutating func accept(id: AddressID, endpoint: Endpoint) -> Acceptance {
-        if let known = remotes.first(where: { $0.id == id }) {
-            return known.endpoint == endpoint ? .known : .refused
-        }
+        if remotes.contains(where: { $0.id == id && $0.endpoint == endpoint }) { return .known }
+        //= RFC 8684 §3.4.1 an ID that is known may come with another port of its address, not with another address
+        if remotes.contains(where: { $0.id == id && $0.endpoint.address != endpoint.address }) { return .refused }
         // The first address, which the peer may have withdrawn, counts for itself: id 0.
+        //= RFC 8684 §3.4.1 soft state: what there is no room for is dropped
         guard remotes.count(where: { $0.id.rawValue != 0 }) < limit else { return .refused }
         remotes.append(Remote(id: id, endpoint: endpoint))
         return .accepted
     }
 
     mutating func removeRemote(_ id: AddressID) -> Bool {
-        guard let index = remotes.firstIndex(where: { $0.id == id }) else { return false }
-        let endpoint = remotes.remove(at: index).endpoint
-        attempts.removeAll { $0.remote == endpoint }
-        return true
+        var known = false
+        while let index = remotes.firstIndex(where: { $0.id == id }) {
+            let endpoint = remotes.remove(at: index).endpoint
+            attempts.removeAll { $0.remote == endpoint }
+            known = true
+        }
+        return known
     }
 
     mutating func noteEcho(_ address: AddAddress) -> Bool {
@@ -213,7 +221,8 @@ struct AddressBook {
     ) -> PathRequest? {
         hurries = isUrgent
         for remote in remotes {
-            if skipInitialRemote, remote.id.rawValue == 0 { continue }
+            //= RFC 8684 §3.1 C set: no further subflow to that address and port, under whatever ID it is announced
+            if skipInitialRemote, remote.endpoint == initialRemote { continue }
             for local in locals where local.value.address.isIPv6 == remote.endpoint.address.isIPv6 {
                 if inUse(local.value.address, remote.endpoint) {
                     noteOpen(local.value.address, remote.endpoint)
@@ -264,15 +273,20 @@ struct AddressBook {
     }
 
     /// A subflow between these two has ended.
-    mutating func noteFailed(_ local: IPAddress, _ remote: Endpoint, now: MonotonicInstant) {
+    //= RFC 8684 §3.6 no further try on a path that the peer's RST called broken for good; but for a connection that has
+    // no other left
+    mutating func noteFailed(_ local: IPAddress, _ remote: Endpoint, forGood: Bool, now: MonotonicInstant) {
         guard locals.contains(where: { $0.value.address == local }) else { return }
         if let index = attempts.firstIndex(where: { $0.local == local && $0.remote == remote }) {
+            if forGood { attempts[index].tries = Self.joinTries }
             guard attempts[index].isOpen else { return }
             attempts[index].isOpen = false
             attempts[index].notBefore = now + backoff(attempts[index].tries)
         } else if attempts.count < 256 {
             attempts.append(
-                Attempt(local: local, remote: remote, tries: 1, notBefore: now + backoff(1), isOpen: false))
+                Attempt(
+                    local: local, remote: remote, tries: forGood ? Self.joinTries : 1, notBefore: now + backoff(1),
+                    isOpen: false))
         }
     }
 

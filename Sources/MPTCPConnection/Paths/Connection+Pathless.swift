@@ -55,7 +55,8 @@ extension Connection {
     mutating func noteFailedPath(_ index: Int, now: MonotonicInstant) {
         guard role == .initiator, state.isMultipath, contexts[index].closeReason != nil else { return }
         let tuple = contexts[index].setup.tuple
-        addresses.noteFailed(tuple.local.address, tuple.remote, now: now)
+        addresses.noteFailed(
+            tuple.local.address, tuple.remote, forGood: contexts[index].endedForGood, now: now)
         //= RFC 8684 §3.2 a join with an unknown token is answered with RST
         if isPathless, contexts[index].isJoin, contexts[index].closeReason == "refused",
             tuple.remote == initialTuple.remote
@@ -73,6 +74,7 @@ extension Connection {
         wantsPathCheck = true
         guard isFullyMultipath, phase == .open, let best = bestReadySubflow() else { return }
         for index in contexts.indices where contexts[index].isReady {
+            //= RFC 8684 §3.4.2 a subflow that works is closed with FIN
             if use == .single, index != best {
                 reinjectUnacknowledged(index)
                 contexts[index].tcp.close()
@@ -102,7 +104,9 @@ extension Connection {
     func isSlow(_ index: Int) -> Bool {
         if contexts[index].isStalled { return true }
         let statistics = contexts[index].tcp.statistics
-        if statistics.segmentsSent >= 50, statistics.segmentsRetransmitted * 50 > statistics.segmentsSent { return true }
+        if statistics.segmentsSent >= 50, statistics.segmentsRetransmitted * 50 > statistics.segmentsSent {
+            return true
+        }
         let roundTrip = contexts[index].tcp.roundTrip
         return roundTrip.hasSample && roundTrip.smoothed > max(roundTrip.minimum * 4, .milliseconds(100))
     }

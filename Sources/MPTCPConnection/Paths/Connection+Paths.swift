@@ -38,7 +38,9 @@ extension Connection {
     /// A subflow that has been silent for some time-outs may be behind a translator that has forgotten it: a new one
     /// between the same addresses is tried beside it.
     private func mayBeReplaced(_ index: Int) -> Bool {
-        guard contexts[index].tcp.consecutiveTimeouts >= 3, contexts[index].isReady, phase == .open else { return false }
+        guard contexts[index].tcp.consecutiveTimeouts >= 3, contexts[index].isReady, phase == .open else {
+            return false
+        }
         let tuple = contexts[index].setup.tuple
         for other in contexts.indices where other != index && !contexts[other].isClosed {
             let rival = contexts[other].setup.tuple
@@ -57,9 +59,11 @@ extension Connection {
         }
     }
 
-    //= RFC 8684 §3.2 joins begin once the keys are known to both; the connecting side opens them (§3.9)
+    //= RFC 8684 §3.1 no subflow is opened before a DSS has come over the first
+    //= RFC 8684 §3.9.2 only the connecting side opens them, so that both never do at once
     var mayOpenPaths: Bool {
-        role == .initiator && configuration.fullMesh && state == .multipath(confirmed: true) && isFullyMultipath && phase == .open
+        role == .initiator && configuration.fullMesh && state == .multipath(confirmed: true) && isFullyMultipath
+            && phase == .open
             && (send.finish != .acknowledged || isPathless) && liveSubflows < configuration.maximumSubflows
             && wantsAnotherPath
     }
@@ -94,6 +98,7 @@ extension Connection {
         guard target.isUnicast, !target.isLoopback, address.addressID.rawValue != 0, address.port != 0,
             !addresses.locals.contains(where: { $0.value.address == target })
         else { return counters.count(.addAddrInvalid) }
+        //= RFC 8684 §3.4.1, §3.9.1 without a port that of the first subflow is meant, and is the one to join
         let endpoint = Endpoint(target, address.port ?? initialTuple.remote.port)
         switch addresses.accept(id: address.addressID, endpoint: endpoint) {
         case .accepted: wantsPathCheck = true
@@ -102,7 +107,7 @@ extension Connection {
         }
     }
 
-    /// RFC 6824 §3.4.1: no HMAC and no echo.
+    //= RFC 6824 §3.4.1 no HMAC and no echo; an ID that is known with another address, or with this port, is ignored
     private mutating func receiveUnprovenAddress(_ address: AddAddress, counters: inout StackCounters) {
         guard address.form == .zero else { return counters.count(.optionWrongVersion) }
         counters.count(.AddAddr)
@@ -112,7 +117,9 @@ extension Connection {
             !addresses.locals.contains(where: { $0.value.address == target })
         else { return counters.count(.addAddrInvalid) }
         //= RFC 7430 §2 anybody on the path could send connections to a third party with it
-        guard configuration.acceptUnprovenAddresses || addresses.remotes.contains(where: { $0.endpoint.address == target })
+        guard
+            configuration.acceptUnprovenAddresses
+                || addresses.remotes.contains(where: { $0.endpoint.address == target })
         else { return counters.count(.addAddrUnproven) }
         let endpoint = Endpoint(target, address.port ?? initialTuple.remote.port)
         switch addresses.accept(id: address.addressID, endpoint: endpoint) {

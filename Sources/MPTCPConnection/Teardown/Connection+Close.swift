@@ -32,6 +32,7 @@ extension Connection {
         dataFinTimer = .distantFuture
         drainTimer = .distantFuture
         pathlessDeadline = .distantFuture
+        signalPause = .distantFuture
         send.reinjections.removeAll()
         events.insert(.closed)
         if receive.available > 0 || receive.isFinished { noteReadable() }
@@ -72,6 +73,7 @@ extension Connection {
     public mutating func localAddressRemoved(
         _ address: IPAddress, interface: InterfaceID?, now: MonotonicInstant, counters: inout StackCounters
     ) {
+        //= RFC 6897 §5.3.3 subflows from an address that is taken away are closed, and the peer is told
         _ = addresses.removeLocal(address)
         for index in contexts.indices
         where contexts[index].setup.tuple.local.address == address && !contexts[index].isClosed {
@@ -130,9 +132,19 @@ extension Connection {
     /// A subflow whose peer has sent FIN carries nothing more of ours once its data is through.
     private mutating func closeFinishedSubflows(_ index: Int) {
         guard isFullyMultipath, contexts[index].tcp.phase == .closeWait, phase == .open else { return }
+        //= RFC 8684 §3.3.3 the last subflow that works is not closed while data waits for its DATA_ACK
+        guard hasOtherReady(than: index) || send.acknowledged == send.end else { return }
         // The peer ends this subflow, not the stream: ours ends too, the rest goes elsewhere.
         reinjectUnacknowledged(index)
         contexts[index].tcp.close()
+    }
+
+    private func hasOtherReady(than index: Int) -> Bool {
+        for other in contexts.indices where other != index && contexts[other].isReady && contexts[other].tcp.canSendData
+        {
+            return true
+        }
+        return false
     }
 
     private mutating func noteTCPFinish() {

@@ -37,6 +37,7 @@ extension Connection {
     /// What a direction that has reverted to TCP still says: the infinite mapping, and the peer's DATA_ACK while its
     /// direction is mapped.
     private func revertedOptions(_ index: Int, room: Int) -> OptionBlock {
+        //= RFC 8684 §3.7 no DATA_ACK any more for a direction that has sent an infinite mapping
         var options = OptionBlock(capacity: room)
         var signal = DataSequenceSignal()
         if !receivesAsTCP { signal.dataAck = outgoingDataAck }
@@ -47,6 +48,7 @@ extension Connection {
 
     /// DSS with DATA_ACK and mapping; MP_CAPABLE with data for the very first bytes until they are known to be there.
     func dataOptions(_ index: Int, _ mapping: SentMapping, room: Int) -> OptionBlock {
+        //= RFC 8684 §3.1, §3.7 no option any more once the negotiation has failed, or the connection has fallen back
         if sendsAsTCP { return revertedOptions(index, room: room) }
         var options = OptionBlock(capacity: room)
         guard state.isMultipath else { return options }
@@ -56,6 +58,8 @@ extension Connection {
             if mapping.hasChecksum { capable.checksum = mapping.checksum }
             if options.append(.capable(capable)) { return options }
         }
+        //= RFC 8684 §3.7 a mapping on every segment with data, always
+        //= RFC 8684 §3.3.1 all 64 bits of the number, at any rate; a repetition says what the first said
         var signal = DataSequenceSignal()
         if !receivesAsTCP { signal.dataAck = outgoingDataAck }
         signal.mapping = DSSMapping(
@@ -86,6 +90,7 @@ extension Connection {
             return options
         case .joinSynSent, .joinSynReceived:
             return options
+        //= RFC 8684 §3.1 the third ACK carries MP_CAPABLE with both keys when no data goes with it
         case .initial where mustRepeatKeys:
             options.append(.capable(capableWithKeys()))
             return options
@@ -95,6 +100,7 @@ extension Connection {
         var signal = DataSequenceSignal()
         if !receivesAsTCP { signal.dataAck = outgoingDataAck }
         if send.finish == .sent {
+            //= RFC 8684 §3.3.3 a DATA_FIN without data: subflow sequence number 0, length 1, the number of the DATA_FIN
             let number = keys.localIDSN.advanced(by: send.end).rawValue
             let checksum =
                 useChecksum
@@ -129,7 +135,9 @@ extension Connection {
         switch contexts[index].handshake {
         case .initial:
             giveUpCapableWhenUnanswered(index)
+            //= RFC 8684 §3.1 a SYN without MP_CAPABLE that can be used is answered without
             guard state == .offered else { return options }
+            //= RFC 8684 §3.1 A as wanted, H is 1, B and D to G are 0 (RFC 6824 §3.1: C too, and A unless it was decided otherwise)
             var capable = MPCapable(version: keys.version.rawValue)
             capable.checksumRequired = useChecksum
             capable.hmacSHA256 = true
@@ -143,6 +151,7 @@ extension Connection {
                         backup: contexts[index].setup.isBackup, addressID: contexts[index].setup.localAddressID,
                         token: keys.remoteToken, nonce: nonce)))
         case .joinSynReceived(let localNonce, let remoteNonce):
+            //= RFC 8684 §3.2 a valid token is answered with a nonce and the leftmost 64 bits of the HMAC
             let hmac = KeyMaterial.joinHMAC(
                 localKey: keys.local, remoteKey: keys.remote, localNonce: localNonce, remoteNonce: remoteNonce,
                 version: keys.version)
@@ -157,7 +166,7 @@ extension Connection {
         return options
     }
 
-    //= RFC 8684 §3.9 SYNs with MP_CAPABLE that get no answer may have been dropped for it: the fourth goes without
+    //= RFC 8684 §3.9.3, §6 SYNs with MP_CAPABLE that get no answer may have been dropped for it: the fourth goes without
     private mutating func giveUpCapableWhenUnanswered(_ index: Int) {
         guard role == .initiator, state == .offered, contexts[index].tcp.consecutiveTimeouts >= 3 else { return }
         fallBack(.synUnanswered)
@@ -172,11 +181,13 @@ extension Connection {
             counters.count(.MPFastcloseTx)
             return options
         }
+        //= RFC 8684 §3.7 MP_FAIL on the RST where a checksum failed, or what is under way is not contiguous
         if let failed = contexts[index].failedDataSequence, options.append(.fail(MPFail(dataSequence: failed))) {
             counters.count(.MPFailTx)
         }
+        //= RFC 8684 §3.2, §3.3, §3.3.6, §3.7 a RST says why, in MP_TCPRST
         if let reason = contexts[index].resetReason, keys.version.hasReset {
-            options.append(.reset(MPTCPReset(transient: false, reason: reason)))
+            options.append(.reset(MPTCPReset(transient: MPTCPReset.passes(reason), reason: reason)))
             counters.count(.MPRstTx)
         }
         return options

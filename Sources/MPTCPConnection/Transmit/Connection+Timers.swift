@@ -7,7 +7,7 @@ import WireFormats
 extension Connection {
     /// When ``advance(to:counters:)`` or ``transmit(into:headroom:now:counters:)`` has something to do by itself.
     public var nextDeadline: MonotonicInstant {
-        var deadline = min(dataTimer, dataFinTimer, min(drainTimer, failTimer, pathlessDeadline))
+        var deadline = min(dataTimer, dataFinTimer, min(drainTimer, failTimer, pathlessDeadline, signalPause))
         if isFullyMultipath, !phase.isClosed { deadline = min(deadline, addresses.nextAnnouncement) }
         if mayOpenPaths { deadline = min(deadline, addresses.nextAttempt) }
         for index in contexts.indices where !contexts[index].isRetired {
@@ -32,6 +32,10 @@ extension Connection {
         if dataFinTimer <= now { dataFinTimedOut(now: now, counters: &counters) }
         if pathlessDeadline <= now { pathlessTimedOut(now: now, counters: &counters) }
         if failTimer <= now { failTimedOut(now: now, counters: &counters) }
+        if signalPause <= now {
+            signalPause = .distantFuture
+            signalRun = 0
+        }
         if drainTimer <= now { drainTimedOut(now: now, counters: &counters) }
         if isFullyMultipath, !phase.isClosed { addresses.advance(to: now, keys: keys) }
         if mayOpenPaths, addresses.nextAttempt <= now { wantsPathCheck = true }
@@ -80,6 +84,7 @@ extension Connection {
         return false
     }
 
+    //= RFC 8684 §3.3.6 what goes out on another subflow is still repeated on its own
     /// Queues everything that this subflow has not got through for the others.
     mutating func reinjectUnacknowledged(_ index: Int) {
         guard state.isMultipath, !sendReverted else { return }

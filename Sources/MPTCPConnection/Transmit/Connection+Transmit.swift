@@ -95,7 +95,10 @@ extension Connection {
         guard isFullyMultipath, peerHasOurKey || role == .listener, let option = addresses.nextOutgoing else {
             return nil
         }
-        guard let index = bestReadySubflow() else { return nil }
+        //= RFC 8684 §3, §3.4.1, §4 no more than two duplicate ACKs in a row that only carry signals
+        guard signalRun < 2, let index = bestReadySubflow() else { return nil }
+        signalRun += 1
+        if signalRun == 2 { signalPause = now + max(contexts[index].tcp.roundTrip.smoothed, .milliseconds(10)) }
         addresses.removeOutgoing()
         var emission = Subflow.Emission.acknowledge
         var options = OptionBlock(capacity: contexts[index].tcp.optionRoom(for: emission))
@@ -166,6 +169,7 @@ extension Connection {
             send.sent(through: end)
             noteWritable()
         }
+        signalRun = 0
         if carriesFin { startDataFin(now: now) }
         armDataTimer(now: now)
         let emission = Subflow.Emission.data(mapping, length: length, push: end == send.end, fin: false)

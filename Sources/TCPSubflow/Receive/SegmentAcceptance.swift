@@ -5,8 +5,8 @@ extension Subflow {
     /// Processes a segment that belongs to this subflow (RFC 9293 §3.10.7). Payload is not touched: the outcome says
     /// which of it may be stored.
     ///
-    /// Deviation: the urgent pointer is ignored and urgent data delivered in line, which RFC 6093 §4 recommends to
-    /// applications.
+    ///= RFC 8684 §3.3.1 urgent data is mapped and delivered: in line, as RFC 6093 §4 recommends to applications, so that
+    /// the urgent pointer means nothing here (a deviation from RFC 9293).
     public mutating func receive(_ segment: TCPSegment, now: MonotonicInstant) -> SegmentOutcome {
         statistics.segmentsReceived &+= 1
         var outcome = SegmentOutcome()

@@ -42,6 +42,8 @@ extension Subflow {
             ? newlySacked > 0
             : acknowledgment == before && segment.payloadLength == 0 && oldEdge == send.peerWindowEdge
                 && segment.flags.isDisjoint(with: [.syn, .fin])
+                //= RFC 8684 §3, §3.4.1, §4 a duplicate ACK with a Multipath TCP option other than DSS is no signal of congestion
+                && segment.options.multipath.other == nil
         if isDuplicate, acknowledgment == before {
             outcome.isDuplicateAcknowledgement = true
             statistics.duplicateAcknowledgements &+= 1

@@ -28,6 +28,7 @@ extension Subflow {
         if !options.append(multipath) { statistics.optionsOmitted &+= 1 }
         let plan = note(emission, multipathBytes: multipath.count, now)
         let reportsAll = appendBlocks(to: &options, plan)
+        //= RFC 8684 §3.3.1 the urgent pointer is never used
         var fields = TCPHeaderFields(
             sourcePort: tuple.local.port, destinationPort: tuple.remote.port,
             sequence: send.initial.advanced(by: plan.sequence), acknowledgment: SequenceNumber(0), flags: plan.flags,

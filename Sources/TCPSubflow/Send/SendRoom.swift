@@ -20,6 +20,7 @@ extension Subflow {
     public borrowing func sendRoom(now: MonotonicInstant) -> Int {
         guard canSendData, sent.pendingLost == 0, !sent.isFull else { return 0 }
         let segment = dataPayloadLimit
+        //= RFC 8684 §3.3.5 each subflow keeps to the window that was advertised on it
         let offered = Int(max(0, send.peerWindowEdge &- send.next))
         if offered < segment, !sent.isEmpty, Int64(offered) < send.maximumPeerWindow / 2 {
             //= RFC 9293 §3.8.6.2.1: silly windows are not filled while something is outstanding

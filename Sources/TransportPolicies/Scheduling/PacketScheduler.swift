@@ -66,7 +66,7 @@ public struct PacketScheduler: Sendable {
 
     /// The ``PathSnapshot/index`` of the path to send on next, or nil when none may send now.
     ///
-    /// //= RFC 8684 §3.3.8: a backup path is used only when no regular path is usable. A path that is stalled is not
+    ///= RFC 8684 §3.3.8 a backup path is used only when no regular path is usable. A path that is stalled is not
     /// usable; a path whose window is merely full is.
     public mutating func choose(_ paths: Span<PathSnapshot>) -> Int? {
         switch algorithm {

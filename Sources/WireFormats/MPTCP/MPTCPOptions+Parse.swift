@@ -114,6 +114,7 @@ extension MPTCPOption {
         case .reset:
             guard length == 4 else { return nil }
             let bits = packet.byte(offset &+ 2)
+            //= RFC 8684 §3.6 U, V and W are ignored: nobody asks for them
             self = .reset(MPTCPReset(transient: bits & 1 != 0, reason: packet.byte(offset &+ 3), flags: bits))
         case .experimental:
             guard length <= 40 else { return nil }

@@ -55,6 +55,7 @@ extension OptionBlock {
         {
             return false
         }
+        //= RFC 8684 §3.2, §3.3, §3.4.1, RFC 6824 §3.2, §3.3 reserved and unassigned bits are sent as 0
         let start = used
         var padding: UInt8 = 0
         switch option {
