@@ -58,7 +58,7 @@ let package = Package(
             ]),
         module(
             "NetworkSimulation",
-            ["HostStack", "MPTCPConnection", "WireFormats", "TransportValues", containers, deques]),
+            ["HostStack", "MPTCPConnection", "WireFormats", "TransportPolicies", "TransportValues", containers, deques]),
         .target(name: "CLinux"),
         .target(
             name: "PacketBackends", dependencies: ["WireFormats", "TransportValues", "CLinux", containers],
@@ -83,6 +83,9 @@ let package = Package(
         .executableTarget(
             name: "Middleboxes", dependencies: ["NetworkSimulation", "MPTCPConnection", "TransportValues", "WireFormats"],
             path: "Checks/Middleboxes",
+            swiftSettings: settings),
+        .executableTarget(
+            name: "Soak", dependencies: ["NetworkSimulation", "TransportValues", "WireFormats"], path: "Checks/Soak",
             swiftSettings: settings),
         .executableTarget(
             name: "Fuzz", dependencies: ["WireFormats", "TransportValues"], path: "Fuzz", exclude: ["Coverage"],

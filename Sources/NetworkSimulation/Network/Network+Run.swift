@@ -68,6 +68,7 @@ extension Network {
             host.scheduled = .distantFuture
             host.stack.advance(to: now)
             pump(host)
+            if let audit, let sentence = audit.afterTimer(of: host) { violation = sentence }
         case .reader(let index):
             wakeReader(index)
         case .action(let index):
@@ -92,6 +93,7 @@ extension Network {
             if !arrived { return }
             pump(host)
             if let invariant, let sentence = invariant(self, host) { violation = sentence }
+            if let audit, let sentence = audit.afterPacket(to: host) { violation = sentence }
         }
     }
 
