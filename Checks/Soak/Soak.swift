@@ -107,6 +107,7 @@ struct Soak {
                 ? nil
                 : { packet, sighting in PcapWriter.record(packet, time: sighting.time.nanoseconds, into: &file) })
         print(line(outcome, seconds: seconds(since: begun)))
+        for link in outcome.links { print(link) }
         for violation in outcome.violations { print("BROKEN \(violation)") }
         if let capture, let output = unsafe fopen(capture, "w") {
             _ = unsafe fwrite(file, 1, file.count, output)

@@ -61,6 +61,15 @@ extension Host {
         return nil
     }
 
+    /// How far a connection is, for reports of what hangs.
+    package func progressDescription(of id: ConnectionID) -> String? {
+        guard let index = slot(id) else { return nil }
+        switch slots[index].connection {
+        case .some(let connection): return connection.progressDescription
+        case .none: return nil
+        }
+    }
+
     /// Bytes that the connections hold: rings and records.
     package var bytesHeld: Int {
         var bytes = 0

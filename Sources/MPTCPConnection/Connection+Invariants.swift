@@ -100,7 +100,7 @@ extension Connection {
         if phase == .draining, drainTimer == .distantFuture { return "draining without a limit to that" }
         if failNotice != nil, failTimer == .distantFuture { return "a MP_FAIL waits without a timer" }
         let owes = send.acknowledged < send.end || send.finish == .queued || send.finish == .sent
-        if owes || phase == .handshake, !hasWorkTimer { return "outstanding work (\(stuckDescription)) and no timer" }
+        if owes || phase == .handshake, !hasWorkTimer { return "outstanding work (\(progressDescription)) and no timer" }
         guard state.isMultipath, !sendReverted, phase == .open else { return nil }
         if send.acknowledged < send.next, dataTimer == .distantFuture { return "data outstanding without the data timer" }
         if send.finish == .sent, dataFinTimer == .distantFuture { return "DATA_FIN outstanding without its timer" }
@@ -115,11 +115,16 @@ extension Connection {
         return false
     }
 
-    private var stuckDescription: String {
+    /// How far both streams and every subflow are.
+    package var progressDescription: String {
         var text = "acknowledged \(send.acknowledged), sent \(send.next), written \(send.end), edge \(send.peerEdge), "
-        text += "end \(send.finish), \(phase.name)"
+        text += "end \(send.finish), repairs \(send.reinjections.ranges), received \(receive.next), "
+        text += "own edge \(receive.edge), first beyond \(receive.firstOutOfOrder.map { "\($0)" } ?? "-"), \(phase.name), "
+        text += "reverted \(sendReverted) \(receiveReversion), data timer \(dataTimer.nanoseconds)"
         for index in contexts.indices where !contexts[index].isClosed {
-            text += "; \(contexts[index].tcp.phase) ready \(contexts[index].isReady) in flight \(contexts[index].tcp.inFlight)"
+            text += "; [\(index)] \(contexts[index].setup.tuple.local) \(contexts[index].tcp.phase) ready \(contexts[index].isReady)"
+            text += " mappings \(contexts[index].mappings.count) holding \(contexts[index].holding.capacity)"
+            text += " " + contexts[index].tcp.progressDescription
         }
         return text
     }

@@ -144,6 +144,8 @@ public struct Connection: ~Copyable {
         if send.needsReclaim(bytes.byteCount) { reclaimSendMemory() }
         let count = send.write(bytes)
         writableWanted = count < bytes.byteCount
+        // A window that closed when there was nothing more to send was not probed.
+        if send.acknowledged == send.next, send.hasUnsent { updateDataWaiting(now: now) }
         totals.bytesWritten += UInt64(count)
         return count
     }

@@ -34,7 +34,7 @@ struct SubflowContext: ~Copyable {
     var isDying = false
     /// Largest payload of one packet, bytes.
     var maximumBurst: Int
-    var dataWaiting = false
+    var dataWaiting = DataWaiting.none
     /// MP_PRIO with this backup flag is due on this subflow.
     var priorityDue: Bool?
     /// The peer's RST said that it is transient (T flag, RFC 8684 §3.6), or our own reason may pass.

@@ -10,6 +10,12 @@ extension Subflow {
     package var hasWorkTimer: Bool {
         min(min(timers.retransmission, timers.persist), min(timers.timeWait, acknowledging.delayed)) != .distantFuture
     }
+    /// How far both directions are.
+    package var progressDescription: String {
+        "UNA \(send.unacknowledged) NXT \(send.next) edge \(send.peerWindowEdge) in flight \(inFlight) of \(congestionWindow), "
+            + "timeouts \(timers.consecutiveTimeouts), RTO at \(timers.retransmission.nanoseconds), "
+            + "RCV.NXT \(receiving.next), beyond \(receiving.ranges.ranges.first.map { "\($0)" } ?? "-")"
+    }
     /// How many more segments are acknowledged at once, as after a connection's start.
     package var quickAcknowledgements: Int {
         get { Int(acknowledging.quick) }

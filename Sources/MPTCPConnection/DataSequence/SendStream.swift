@@ -34,7 +34,10 @@ struct SendStream: ~Copyable {
     var hasUnsent: Bool { next < end }
 
     /// Whether taking `count` bytes more needs ``reclaim(below:)`` first.
-    func needsReclaim(_ count: Int) -> Bool { end + Int64(min(count, room)) > ring.limit }
+    func needsReclaim(_ count: Int) -> Bool {
+        // What ``write(_:)`` may fill ends before a ring whose size was rounded up does.
+        end + Int64(min(count, room)) > min(ring.limit, ring.start + 2 * Int64(limit))
+    }
 
     /// Frees what is acknowledged, but for the bytes from `pinned` on, which a subflow may still have to repeat.
     mutating func reclaim(below pinned: Int64?) {

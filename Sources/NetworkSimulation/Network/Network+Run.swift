@@ -47,7 +47,7 @@ extension Network {
     private func noteTime(_ time: MonotonicInstant) -> Bool {
         sameInstantWakes = time > now ? 0 : sameInstantWakes + 1
         now = max(now, time)
-        if sameInstantWakes < 1_000_000 { return true }
+        if sameInstantWakes < 100_000 { return true }
         violation =
             "time stands still at \(now.nanoseconds) ns: deadlines \(hosts.map { $0.stack.nextDeadline.nanoseconds })"
         return false

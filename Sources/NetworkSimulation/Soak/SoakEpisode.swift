@@ -87,6 +87,8 @@ public struct SoakOutcome: Sendable {
     /// The most bytes that one host's connections held.
     public var peakBytes = 0
     public var digest = RunningDigest()
+    /// What stands on each link at the end.
+    public var links: [String] = []
 
     init(episode: SoakEpisode) { self.episode = episode }
 }

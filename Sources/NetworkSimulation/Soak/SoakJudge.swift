@@ -16,6 +16,7 @@ struct SoakJudge {
             + "\(flow.expects), \(flow.reason.map { "\($0)" } ?? snapshot?.state ?? "gone"), "
             + "\(snapshot?.isMultipath == true ? "version \(snapshot?.version ?? -1)" : "plain"), "
             + "fallback \(snapshot?.fallback ?? "-"), subflows \(subflows ?? [])"
+            + (flow.isOver ? "" : flow.host.stack.progressDescription(of: flow.connection).map { " {\($0)}" } ?? "")
     }
 
     func judge(_ pair: SoakTraffic.Pair, _ outcome: inout SoakOutcome) {

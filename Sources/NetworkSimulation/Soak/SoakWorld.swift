@@ -12,6 +12,7 @@ final class SoakWorld {
         /// The end and family that a translator hides: it can't be connected to from the other side.
         var hidden: (end: LinkEnd, isIPv6: Bool)?
         var away: Set<Int> = []
+        var boxes: [Middlebox] = []
     }
 
     let episode: SoakEpisode
@@ -96,6 +97,7 @@ final class SoakWorld {
                 boxes.append(Middlebox(action, inside: inside))
             }
         }
+        link.boxes = boxes
         return boxes
     }
 
@@ -156,6 +158,7 @@ final class SoakWorld {
     var isIdle: Bool { links.allSatisfy { network.isEmpty($0.index) } }
 
     func measure(_ outcome: inout SoakOutcome) {
+        outcome.links = links.map { "link \($0.index + 1), \($0.ends[0].name) to \($0.ends[1].name): \($0.boxes)" }
         outcome.packets = network.packetsDelivered
         outcome.invariantChecks = audit.checks
         outcome.peakBytes = audit.peakBytes
