@@ -137,8 +137,10 @@ extension Connection {
         let length = segmentLength(index, work, optionBytes: optionBytes, now: now)
         guard length > 0 else { return nil }
         let end = work.start + Int64(length)
-        let carriesFin = state.isMultipath && !sendReverted && send.finish == .queued && end == send.end && length < 65_535
         let subflowOffset = contexts[index].tcp.sendNext
+        let carriesFin =
+            state.isMultipath && !sendReverted && send.finish == .queued && end == send.end && length < 65_535
+            && !goesWithCapable(dataOffset: work.start, subflowOffset: subflowOffset)
         var mapping = SentMapping(
             dataOffset: work.start, subflowOffset: subflowOffset, length: Int32(length), dataFin: carriesFin)
         contexts[index].noteSent(dataOffset: work.start, subflowOffset: subflowOffset)

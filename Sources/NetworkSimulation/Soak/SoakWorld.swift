@@ -97,6 +97,10 @@ final class SoakWorld {
                 boxes.append(Middlebox(action, inside: inside))
             }
         }
+        // What a proxy has acknowledged and can't get through is lost for TCP; no end can repair it.
+        if boxes.contains(where: { if case .acknowledgeEarly = $0.action { true } else { false } }) {
+            boxes.removeAll { if case .blackHole = $0.action { true } else { false } }
+        }
         link.boxes = boxes
         return boxes
     }
