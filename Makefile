@@ -8,13 +8,17 @@ TOOL := $(BUILD)/mptcp
 TEST := $(SWIFT) test -c release --skip-build --disable-xctest --disable-testable-imports
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit kernel-tests release bench bench-peer fmt fmt-check fuzz tools tests-built clean
+.PHONY: help demo test unit kernel-tests release bench bench-peer fmt fmt-check fuzz tools tests-built clean \
+	middleboxes silence soak
 
 help:
 	@echo 'make demo     two emulated links in one process: no privilege needed'
 	@echo 'make test     everything that can be tested here (installs Debian packages as root)'
 	@echo 'make release  the tool, optimised: $(TOOL)'
 	@echo 'make bench    against the kernel, in one run (root)'
+	@echo 'make middleboxes  every middlebox x version x side x paths x 50 seeds, simulated: the table of outcomes'
+	@echo 'make silence  how long a receiver hears nothing when paths are lost, come back, change (simulated)'
+	@echo 'make soak     24 simulated hours of random connections, faults and middleboxes (HOURS=, SEED=)'
 	@echo 'make fuzz     ten million hostile inputs for every parser'
 	@echo 'make fmt      swift format, in place'
 
@@ -42,6 +46,17 @@ kernel-tests: tests-built
 test: tools tests-built
 	$(TEST) --skip '^KernelTests\.'
 	$(TEST) --filter '^KernelTests\.' --no-parallel
+
+middleboxes:
+	$(SWIFT) run -c release Middleboxes $(SEEDS)
+
+silence:
+	$(SWIFT) run -c release Silence $(SEEDS)
+
+HOURS ?= 24
+SEED ?= 0
+soak:
+	$(SWIFT) run -c release Soak $(HOURS) $(SEED)
 
 fuzz:
 	$(SWIFT) run -c release Fuzz 10000000

@@ -88,6 +88,9 @@ let package = Package(
             name: "Soak", dependencies: ["NetworkSimulation", "TransportValues", "WireFormats"], path: "Checks/Soak",
             swiftSettings: settings),
         .executableTarget(
+            name: "Silence", dependencies: ["NetworkSimulation", "MPTCPConnection", "TransportValues"],
+            path: "Checks/Silence", swiftSettings: settings),
+        .executableTarget(
             name: "Fuzz", dependencies: ["WireFormats", "TransportValues"], path: "Fuzz", exclude: ["Coverage"],
             swiftSettings: settings),
         tests("TransportValuesTests", ["TransportValues"]),

@@ -1,7 +1,7 @@
 import BasicContainers
 import DequeModule
 package import MPTCPConnection
-import TransportValues
+package import TransportValues
 
 /// What must hold between calls, when nothing is left to transmit and no event waits. For checks, not for the data path.
 extension Host {
@@ -59,6 +59,20 @@ extension Host {
             }
         }
         return nil
+    }
+
+    /// Connections whose deadline has come although the host has been let act.
+    package func overdueDescriptions(at now: MonotonicInstant) -> [String] {
+        var texts: [String] = []
+        for index in slots.indices {
+            switch slots[index].connection {
+            case .none: continue
+            case .some(let connection):
+                guard min(connection.nextDeadline, slots[index].orphanDeadline) <= now else { continue }
+                texts.append("\(connection.dueTimers(at: now)): \(connection.progressDescription)")
+            }
+        }
+        return texts
     }
 
     /// How far a connection is, for reports of what hangs.

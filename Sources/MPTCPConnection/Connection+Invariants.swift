@@ -1,6 +1,6 @@
 import BasicContainers
 import TCPSubflow
-import TransportValues
+package import TransportValues
 
 /// Positions of a connection that only ever grow, for checks from call to call.
 package struct ConnectionMarks: BitwiseCopyable {
@@ -113,6 +113,22 @@ extension Connection {
         }
         for index in contexts.indices where !contexts[index].isClosed && contexts[index].tcp.hasWorkTimer { return true }
         return false
+    }
+
+    /// The timers that are due.
+    package func dueTimers(at now: MonotonicInstant) -> [String] {
+        var due: [String] = []
+        let timers = [
+            ("data", dataTimer), ("DATA_FIN", dataFinTimer), ("drain", drainTimer), ("fail", failTimer),
+            ("pathless", pathlessDeadline), ("announcement", addresses.nextAnnouncement),
+            ("attempt", mayOpenPaths ? addresses.nextAttempt : .distantFuture),
+        ]
+        for (name, time) in timers where time <= now { due.append(name) }
+        for index in contexts.indices where !contexts[index].isRetired {
+            if contexts[index].tcp.nextDeadline <= now { due.append("subflow \(index)") }
+            if case .joinAckSent(_, let retryAt, _) = contexts[index].handshake, retryAt <= now { due.append("join \(index)") }
+        }
+        return due
     }
 
     /// How far both streams and every subflow are.

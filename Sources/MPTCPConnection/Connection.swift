@@ -59,6 +59,8 @@ public struct Connection: ~Copyable {
 
     var dataTimer = MonotonicInstant.distantFuture
     var dataTimerBackoff = 0
+    /// When the subflows' silences are compared.
+    var silenceTimer = MonotonicInstant.distantFuture
     var dataFinTimer = MonotonicInstant.distantFuture
     var dataFinTries = 0
     /// When subflows that have not ended by themselves are cut off, once both streams are over.

@@ -25,7 +25,7 @@ public enum StackCounter: Int, CaseIterable, Sendable {
     case optionMalformed, optionDuplicate, optionConflict, optionUnknown, optionWrongSegment, optionWrongVersion
     case dataAckBeyondSent, dataAckOld, mappingConflict, mappingTableFull, unmappedData, dataFinConflict
     case fastcloseBadKey, addAddrBadHMAC, addAddrInvalid, thirdAckRetransmitted, joinHandshakeTimeout
-    case pathlessTimeout, addAddrUnproven, synDroppedExtensibility
+    case pathlessTimeout, subflowSilent, addAddrUnproven, synDroppedExtensibility
     case reinjected, dataTimeout, handshakeOutOfOrderDropped, urgentIgnored
 
     public var name: String {

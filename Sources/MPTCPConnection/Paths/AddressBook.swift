@@ -204,6 +204,8 @@ struct AddressBook {
                 if begin(request, now: now) { return request }
             }
         }
+        // What is due and was not begun can't be: its addresses are gone, or not to be used. It must not stay due.
+        attempts.removeAll { !$0.isOpen && $0.notBefore <= now && (hurries || $0.tries < Self.joinTries) }
         return nil
     }
 
@@ -241,7 +243,9 @@ struct AddressBook {
 
     /// A subflow between these two has ended.
     mutating func noteFailed(_ local: IPAddress, _ remote: Endpoint, now: MonotonicInstant) {
-        guard locals.contains(where: { $0.value.address == local }) else { return }
+        guard locals.contains(where: { $0.value.address == local }),
+            remotes.contains(where: { $0.endpoint == remote })
+        else { return }
         if let index = attempts.firstIndex(where: { $0.local == local && $0.remote == remote }) {
             guard attempts[index].isOpen else { return }
             attempts[index].isOpen = false

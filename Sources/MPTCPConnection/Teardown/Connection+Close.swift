@@ -28,6 +28,7 @@ extension Connection {
         phase = .closed(reason)
         dataTimer = .distantFuture
         dataFinTimer = .distantFuture
+        silenceTimer = .distantFuture
         drainTimer = .distantFuture
         pathlessDeadline = .distantFuture
         send.reinjections.removeAll()

@@ -117,9 +117,10 @@ extension Connection {
                 best = index
                 continue
             }
+            let isSilent = contexts[index].isStalled || contexts[index].isSuspect
             let better =
-                contexts[index].isStalled != contexts[other].isStalled
-                ? !contexts[index].isStalled
+                isSilent != (contexts[other].isStalled || contexts[other].isSuspect)
+                ? !isSilent
                 : contexts[index].tcp.roundTrip.smoothed < contexts[other].tcp.roundTrip.smoothed
             if better { best = index }
         }
@@ -161,6 +162,7 @@ extension Connection {
         let emission = Subflow.Emission.data(mapping, length: length, push: end == send.end, fin: false)
         let options = dataOptions(index, mapping, room: contexts[index].tcp.optionRoom(for: emission))
         let packet = emit(emission, index, options, (work.start, length), into: &buffer, headroom, now)
+        watchSilence(index)
         if send.finish == .queued, !send.hasUnsent { progressClose(now: now) }
         return packet
     }
@@ -192,7 +194,7 @@ extension Connection {
                     congestionWindow: contexts[index].tcp.congestionWindow, inFlight: contexts[index].tcp.inFlight,
                     room: length, maximumSegmentSize: contexts[index].tcp.maximumSegmentSize,
                     isBackup: contexts[index].peerWantsBackup || contexts[index].setup.isBackup,
-                    isStalled: contexts[index].isStalled))
+                    isStalled: contexts[index].isStalled || contexts[index].isSuspect))
         }
         if snapshots.isEmpty { return nil }
         var policy = scheduler

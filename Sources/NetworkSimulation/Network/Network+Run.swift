@@ -49,7 +49,8 @@ extension Network {
         now = max(now, time)
         if sameInstantWakes < 100_000 { return true }
         violation =
-            "time stands still at \(now.nanoseconds) ns: deadlines \(hosts.map { $0.stack.nextDeadline.nanoseconds })"
+            "time stands still at \(now.nanoseconds) ns: "
+            + hosts.flatMap { host in host.stack.overdueDescriptions(at: now).map { "\(host.name): \($0)" } }.joined()
         return false
     }
 

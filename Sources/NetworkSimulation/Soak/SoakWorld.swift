@@ -46,7 +46,8 @@ final class SoakWorld {
         let index = links.count
         var link = Link(index: index, ends: [a, b])
         let boxes = drawBoxes(for: &link)
-        let offload = random.chance(0.3)
+        // Two changes within one mapping may leave its checksum as it was: there a mapping is one segment.
+        let offload = random.chance(0.3) && episode.weather != .damaging
         let ports = [a, b].enumerated().map { end, host in
             LinkPort(
                 host, name: "link\(index)",

@@ -58,7 +58,10 @@ extension Subflow {
 
     private func backedOff(_ doublings: Int) -> TimeSpan {
         //= RFC 6298 §5 rule 5.5: RTO <- RTO * 2, up to a maximum
-        min(retransmissionTimeout * (Int64(1) << Int64(min(doublings, 20))), RoundTripEstimator.maximumTimeout)
+        let timeout = min(
+            retransmissionTimeout * (Int64(1) << Int64(min(doublings, 20))), RoundTripEstimator.maximumTimeout)
+        guard sharesWindow, phase.isSynchronized else { return timeout }
+        return min(timeout, max(configuration.sharedTimeoutLimit, retransmissionTimeout))
     }
 
     mutating func startRetransmissionTimer(_ now: MonotonicInstant) {
@@ -174,7 +177,11 @@ extension Subflow {
             // A peer that shrank its window to nothing and answers is alive: such expiries count as window probes do.
             let isClosedWindow = send.peerWindowEdge <= send.unacknowledged && lastReceived > timers.lastTimeout
             if !isClosedWindow { timers.consecutiveTimeouts &+= 1 }
-            guard timers.consecutiveTimeouts <= configuration.dataRetries else { return fail(.timedOut, &outcome) }
+            // Where time-outs don't grow beyond seconds, their number says little: the user time-out decides.
+            let isCounted = !sharesWindow || configuration.userTimeout == nil
+            guard !isCounted || timers.consecutiveTimeouts <= configuration.dataRetries else {
+                return fail(.timedOut, &outcome)
+            }
             statistics.timeouts &+= 1
             timers.lastTimeout = now
             timers.backoff = min(timers.backoff &+ 1, 20)
