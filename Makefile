@@ -8,7 +8,8 @@ TOOL := $(BUILD)/mptcp
 TEST := $(SWIFT) test -c release --skip-build --disable-xctest --disable-testable-imports
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit kernel-tests release bench bench-peer fmt fmt-check fuzz flood conformance tools tests-built clean
+.PHONY: help demo test unit kernel-tests release bench bench-peer fmt fmt-check fuzz flood conformance tools \
+	tests-built clean middleboxes silence soak
 
 help:
 	@echo 'make demo     two emulated links in one process: no privilege needed'
@@ -16,6 +17,9 @@ help:
 	@echo 'make conformance  the requirements of RFC 8684, 6824, 6897: what honours each, and which test proves it'
 	@echo 'make release  the tool, optimised: $(TOOL)'
 	@echo 'make bench    against the kernel, in one run (root)'
+	@echo 'make middleboxes  every middlebox x version x side x paths x 50 seeds, simulated: the table of outcomes'
+	@echo 'make silence  how long a receiver hears nothing when paths are lost, come back, change (simulated)'
+	@echo 'make soak     24 simulated hours of random connections, faults and middleboxes (HOURS=, SEED=)'
 	@echo 'make fuzz     ten million hostile inputs for every parser'
 	@echo 'make flood    a million packets of each kind against a listener with live connections'
 	@echo 'make fmt      swift format, in place'
@@ -47,6 +51,17 @@ test: tools tests-built
 
 conformance:
 	$(SWIFT) run -c release Conformance
+
+middleboxes:
+	$(SWIFT) run -c release Middleboxes $(SEEDS)
+
+silence:
+	$(SWIFT) run -c release Silence $(SEEDS)
+
+HOURS ?= 24
+SEED ?= 0
+soak:
+	$(SWIFT) run -c release Soak $(HOURS) $(SEED)
 
 fuzz:
 	$(SWIFT) run -c release Fuzz 10000000

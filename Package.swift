@@ -58,7 +58,7 @@ let package = Package(
             ]),
         module(
             "NetworkSimulation",
-            ["HostStack", "MPTCPConnection", "WireFormats", "TransportValues", containers, deques]),
+            ["HostStack", "MPTCPConnection", "WireFormats", "TransportPolicies", "TransportValues", containers, deques]),
         .target(name: "CLinux"),
         .target(
             name: "PacketBackends", dependencies: ["WireFormats", "TransportValues", "CLinux", containers],
@@ -91,6 +91,12 @@ let package = Package(
             name: "Flood",
             dependencies: ["NetworkSimulation", "HostStack", "MPTCPConnection", "TransportValues", "WireFormats"],
             path: "Checks/Flood", swiftSettings: settings),
+        .executableTarget(
+            name: "Soak", dependencies: ["NetworkSimulation", "TransportValues", "WireFormats"], path: "Checks/Soak",
+            swiftSettings: settings),
+        .executableTarget(
+            name: "Silence", dependencies: ["NetworkSimulation", "MPTCPConnection", "TransportValues"],
+            path: "Checks/Silence", swiftSettings: settings),
         .executableTarget(
             name: "Fuzz", dependencies: ["WireFormats", "TransportValues"], path: "Fuzz", exclude: ["Coverage"],
             swiftSettings: settings),

@@ -17,6 +17,14 @@ package struct DeadlineHeap {
 
     package var next: MonotonicInstant { heap.first?.deadline ?? .distantFuture }
 
+    /// What a slot's place in the heap says; `distantFuture` when it has none.
+    package func deadline(of slot: Int32) -> MonotonicInstant {
+        guard Int(slot) < places.count, places[Int(slot)] >= 0 else { return .distantFuture }
+        return heap[Int(places[Int(slot)])].deadline
+    }
+
+    package var isEmpty: Bool { heap.isEmpty }
+
     /// The slot at the top when its deadline has come.
     package func due(at now: MonotonicInstant) -> Int32? {
         guard let first = heap.first, first.deadline <= now else { return nil }

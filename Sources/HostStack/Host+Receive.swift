@@ -44,6 +44,7 @@ extension Host {
     ) {
         if let flow = flows.find(tuple) {
             let index = Int(flow.connection)
+            lastReceiver = flow.connection
             slots[index].connection?.receive(
                 segment, packet: packet, subflow: Int(flow.subflow), now: now, counters: &counters)
             return followSegment(flow.connection, now: now)
@@ -117,6 +118,7 @@ extension Host {
             listener.configuration, key: freshKey(), setup: setup(tuple, arrived, now: now), syn: segment,
             random: random.fork(), now: now, counters: &counters)
         listeners[index].halfOpen += 1
+        lastReceiver = slot
         _ = install(connection, slot, tuple, now: now)
         slots[Int(slot)].listener = Int32(index)
         slots[Int(slot)].isHalfOpen = true

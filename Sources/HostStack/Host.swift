@@ -38,6 +38,8 @@ public struct Host: ~Copyable {
     let portHash: KeyedHash
     var portCounter: UInt32 = 0
     var turn = 0
+    /// The slot of the connection that the last segment was for; for checks.
+    var lastReceiver: Int32 = -1
     public internal(set) var counters = StackCounters()
 
     public init(_ configuration: HostConfiguration, randomness: RandomSource, now: MonotonicInstant) {

@@ -32,6 +32,7 @@ extension Connection {
             noteFourthAck(index, segment)
         }
         if isPathless, contexts[index].isReady { notePath() }
+        if outcome.isAccepted { noteHeard(index) }
         if pathUse == .interactive, outcome.newlyAcknowledged > 0, isSlow(index) { wantsPathCheck = true }
         // The segment that ends a subflow may acknowledge the last of the data; one that resets it says nothing more.
         let isReset = outcome.change == .reset || outcome.change == .refused

@@ -63,6 +63,8 @@ public struct Connection: ~Copyable {
 
     var dataTimer = MonotonicInstant.distantFuture
     var dataTimerBackoff = 0
+    /// When the subflows' silences are compared.
+    var silenceTimer = MonotonicInstant.distantFuture
     var dataFinTimer = MonotonicInstant.distantFuture
     var dataFinTries = 0
     /// When subflows that have not ended by themselves are cut off, once both streams are over.
@@ -152,6 +154,8 @@ public struct Connection: ~Copyable {
         if send.needsReclaim(bytes.byteCount) { reclaimSendMemory() }
         let count = send.write(bytes)
         writableWanted = count < bytes.byteCount
+        // A window that closed when there was nothing more to send was not probed.
+        if send.acknowledged == send.next, send.hasUnsent { updateDataWaiting(now: now) }
         totals.bytesWritten += UInt64(count)
         return count
     }

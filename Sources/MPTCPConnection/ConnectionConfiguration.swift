@@ -89,6 +89,10 @@ public struct ConnectionConfiguration: Sendable {
     public var synRetries = 6
     /// How long a subflow may go without any progress before it is given up.
     public var userTimeout: TimeSpan = .seconds(120)
+    /// How long a subflow of Multipath TCP waits at most between retransmissions on a silent path, and so how late it may
+    /// notice that the path is back (RFC 6298 §2 rule 2.5 asks for at least 60 s; see
+    /// ``SubflowConfiguration/sharedTimeoutLimit``).
+    public var longestRetransmissionTimeout: TimeSpan = .seconds(2)
     /// A subflow is probed after this idle time, below the time-outs of most translators (RFC 5382 §5 asks them for 2 h,
     /// many forget after 5 minutes); nil: never.
     public var keepalive: TimeSpan? = .seconds(120)

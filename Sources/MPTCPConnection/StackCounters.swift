@@ -25,7 +25,7 @@ public enum StackCounter: Int, CaseIterable, Sendable {
     case optionMalformed, optionDuplicate, optionConflict, optionUnknown, optionWrongSegment, optionWrongVersion
     case dataAckBeyondSent, dataAckOld, mappingConflict, mappingTableFull, unmappedData, dataFinConflict
     case fastcloseBadKey, addAddrBadHMAC, addAddrInvalid, thirdAckRetransmitted, joinHandshakeTimeout
-    case pathlessTimeout, addAddrUnproven, synDroppedExtensibility
+    case pathlessTimeout, subflowSilent, addAddrUnproven, synDroppedExtensibility
     // Ours: what strangers may cost
     case synCookieSent, synCookieAccepted, synCookieFailed, joinsHalfOpen, joinDroppedLimit, joinTargetLimited
     case reinjected, dataTimeout, handshakeOutOfOrderDropped, urgentIgnored

@@ -35,7 +35,13 @@ struct SubflowContext: ~Copyable {
     var isDying = false
     /// Largest payload of one packet of several segments, bytes; a whole segment may always be sent.
     var maximumBurst: Int
-    var dataWaiting = false
+    /// Silent while its siblings were heard, see `Connection+Silence`.
+    var isSuspect = false
+    /// Its oldest segment was sent on a sibling too, to hear whether the peer is there.
+    var hasAsked = false
+    /// How often it was only slow; the margin doubles each time.
+    var falseAlarms = 0
+    var dataWaiting = DataWaiting.none
     /// Counted among the joins whose third ACK is missing.
     var isCountedHalfOpen = false
     /// MP_PRIO with this backup flag is due on this subflow.
@@ -75,6 +81,9 @@ struct SubflowContext: ~Copyable {
 
     /// No RTO may pass without an answer on a path that is to carry data.
     var isStalled: Bool { tcp.consecutiveTimeouts > 0 }
+
+    /// New data and repairs may go here.
+    var isUsable: Bool { isReady && tcp.canSendData && !isStalled && !isSuspect }
 
     var networkHeaderLength: Int { setup.tuple.isIPv6 ? 40 : 20 }
 }

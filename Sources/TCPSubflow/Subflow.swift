@@ -132,6 +132,8 @@ public struct Subflow: ~Copyable {
     /// RFC 6675's pipe: bytes believed to be on their way.
     public var inFlight: Int { max(0, sent.pipe &- recovery.departed) }
     public var hasUnacknowledgedData: Bool { !sent.isEmpty }
+    /// When the first segment that is not acknowledged cumulatively was last sent; nil: there is none.
+    public var oldestUnacknowledgedSentAt: MonotonicInstant? { sent.isEmpty ? nil : sent.records[0].sentAt }
     /// Retransmission timeouts in a row without progress; more than 0: stalled.
     public var consecutiveTimeouts: Int { timers.consecutiveTimeouts }
     public var slowStartThreshold: Int { congestion.slowStartThreshold }

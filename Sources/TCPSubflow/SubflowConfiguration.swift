@@ -46,6 +46,12 @@ public struct SubflowConfiguration: Sendable {
     public var synRetries = 6
     /// How many retransmission timeouts in a row fail the subflow (RFC 9293 §3.8.3, R2).
     public var dataRetries = 15
+    /// The longest retransmission timeout of a subflow of several, or of one that others may join: a path that comes back
+    /// is found within that time.
+    ///
+    /// Deviation from RFC 6298 §2 rule 2.5, which asks for 60 s at least, as Linux's TCP_RTO_MAX_MS allows: on a path
+    /// that is silent one segment each two seconds, until ``userTimeout``, is no congestion.
+    public var sharedTimeoutLimit = TimeSpan.seconds(2 as Int64)
     /// How long data may stay unacknowledged (RFC 9293 §3.10.8, RFC 5482); nil: only ``dataRetries`` bounds it.
     public var userTimeout: TimeSpan?
     public var keepalive: Keepalive?

@@ -35,7 +35,7 @@ struct SendState: BitwiseCopyable {
     /// When payload was last sent.
     var lastDataSent: MonotonicInstant?
     /// The connection has data that no window admits.
-    var dataWaiting = false
+    var dataWaiting = DataWaiting.none
     /// New data was emitted since the last acknowledgement came.
     var sentSinceAcknowledgement = false
     /// There was room for new data after the last acknowledgement.

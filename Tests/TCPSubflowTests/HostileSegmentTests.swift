@@ -51,7 +51,7 @@ import TCPSubflow
             bench.now = min(bench.flow.nextDeadline, bench.now + .seconds(1 as Int64))
             _ = bench.flow.advance(to: bench.now)
         case 2: bench.window = Int(source.next() % (1 << 21))
-        case 3: bench.flow.setDataWaiting(source.chance(0.5), now: bench.now)
+        case 3: bench.flow.setDataWaiting(source.chance(0.5) ? .behindOwnWindow : .none, now: bench.now)
         case 4:
             _ = bench.pathMTU(Int(source.next() % 1_500), quoting: bench.flow.sendUnacknowledged)
         case 5 where source.chance(0.01): bench.flow.close()

@@ -12,7 +12,7 @@ import TCPSubflow
         _ = bench.acknowledge(1, window: 0)
         #expect(bench.flow.sendRoom(now: bench.now) == 0)
         #expect(bench.flow.nextDeadline == .distantFuture)
-        bench.flow.setDataWaiting(true, now: bench.now)
+        bench.flow.setDataWaiting(.behindOwnWindow, now: bench.now)
         var last = bench.now
         var intervals: [TimeSpan] = []
         for _ in 0..<40 {
@@ -38,7 +38,7 @@ import TCPSubflow
     @Test func probesWithoutAnswerFail() {
         let bench = Bench.established()
         _ = bench.acknowledge(1, window: 0)
-        bench.flow.setDataWaiting(true, now: bench.now)
+        bench.flow.setDataWaiting(.behindOwnWindow, now: bench.now)
         var outcome = TimeoutOutcome()
         var probes = 0
         while !outcome.closed, probes < 100 {
@@ -51,11 +51,11 @@ import TCPSubflow
 
     @Test func noProbesWhenNothingWaits() {
         let bench = Bench.established()
-        bench.flow.setDataWaiting(true, now: bench.now)
+        bench.flow.setDataWaiting(.behindOwnWindow, now: bench.now)
         #expect(bench.flow.nextDeadline == .distantFuture)
         _ = bench.acknowledge(1, window: 0)
         #expect(bench.flow.nextDeadline != .distantFuture)
-        bench.flow.setDataWaiting(false, now: bench.now)
+        bench.flow.setDataWaiting(.none, now: bench.now)
         #expect(bench.flow.nextDeadline == .distantFuture)
     }
 

@@ -198,7 +198,7 @@ final class LinkedPair {
             return false
         }
         let length = min(Int(left), flow.sendRoom(now: now), settings.maximumBurst)
-        flow.setDataWaiting(length <= 0, now: now)
+        flow.setDataWaiting(length <= 0 ? .behindOwnWindow : .none, now: now)
         guard length > 0 else { return false }
         let mapping = SentMapping(dataOffset: flow.sendNext, subflowOffset: flow.sendNext, length: Int32(length))
         send(&flow, .data(mapping, length: length, push: false, fin: false), direction)

@@ -22,6 +22,7 @@ struct ReceiveMappings {
     enum Insertion { case inserted, duplicate, conflict, full }
 
     var isEmpty: Bool { entries.isEmpty }
+    var count: Int { entries.count }
     var isFull: Bool { entries.count >= Self.limit }
 
     //= RFC 8684 §3.3.1 a mapping is fixed once declared; identical repetitions are harmless

@@ -26,6 +26,9 @@ struct ReceiveStream: ~Copyable {
 
     var isFinished: Bool { finOffset.map { next > $0 } ?? false }
     var hasOutOfOrder: Bool { !outOfOrder.isEmpty }
+    var firstOutOfOrder: Range<Int64>? { outOfOrder.first }
+    var lastOutOfOrder: Range<Int64>? { outOfOrder.last }
+    var outOfOrderCount: Int { outOfOrder.ranges.count }
     /// Bytes that can be read now.
     var available: Int { Int((isFinished ? next - 1 : next) - readPosition) }
 

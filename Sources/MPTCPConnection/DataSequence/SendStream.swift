@@ -35,7 +35,8 @@ struct SendStream: ~Copyable {
 
     /// Whether taking `count` bytes more needs ``reclaim(below:)`` first.
     func needsReclaim(_ count: Int) -> Bool {
-        end + Int64(min(count, room)) > min(ring.limit, ring.start + Int64(2 * limit))
+        // What ``write(_:)`` may fill ends before a ring whose size was rounded up does.
+        end + Int64(min(count, room)) > min(ring.limit, ring.start + 2 * Int64(limit))
     }
 
     //= RFC 8684 §3.3.2, §3.3.6 nothing is freed before DATA_ACK and before every subflow that carried it has it acknowledged

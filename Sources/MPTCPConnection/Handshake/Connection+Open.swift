@@ -147,6 +147,7 @@ extension Connection {
         result.maximumBurst = setup.isSegmenting ? max(segment, setup.maximumPacket - headers) : 1
         result.synRetries = configuration.synRetries
         result.userTimeout = configuration.userTimeout
+        result.sharedTimeoutLimit = max(configuration.longestRetransmissionTimeout, .milliseconds(200))
         if let idle = configuration.keepalive {
             result.keepalive = SubflowConfiguration.Keepalive(
                 idle: idle, interval: configuration.keepaliveInterval, probes: configuration.keepaliveProbes)

@@ -237,6 +237,8 @@ struct AddressBook {
                 }
             }
         }
+        // What is due and was not begun can't be: its addresses are gone, or not to be used. It must not stay due.
+        attempts.removeAll { !$0.isOpen && $0.notBefore <= now && (hurries || $0.tries < Self.joinTries) }
         return nil
     }
 
@@ -276,7 +278,9 @@ struct AddressBook {
     //= RFC 8684 §3.6 no further try on a path that the peer's RST called broken for good; but for a connection that has
     // no other left
     mutating func noteFailed(_ local: IPAddress, _ remote: Endpoint, forGood: Bool, now: MonotonicInstant) {
-        guard locals.contains(where: { $0.value.address == local }) else { return }
+        guard locals.contains(where: { $0.value.address == local }),
+            remotes.contains(where: { $0.endpoint == remote })
+        else { return }
         if let index = attempts.firstIndex(where: { $0.local == local && $0.remote == remote }) {
             if forGood { attempts[index].tries = Self.joinTries }
             guard attempts[index].isOpen else { return }

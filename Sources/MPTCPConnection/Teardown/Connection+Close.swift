@@ -30,6 +30,7 @@ extension Connection {
         phase = .closed(reason)
         dataTimer = .distantFuture
         dataFinTimer = .distantFuture
+        silenceTimer = .distantFuture
         drainTimer = .distantFuture
         pathlessDeadline = .distantFuture
         signalPause = .distantFuture
@@ -201,8 +202,13 @@ extension Connection {
         }
     }
 
-    private mutating func updateDataWaiting(now: MonotonicInstant) {
-        let waiting = send.hasUnsent && send.next >= send.peerEdge && send.acknowledged == send.next
+    /// Has the peer's window probed where nothing else will tell when it opens: everything sent is acknowledged, and there
+    /// is more. A window that is closed at the data level is closed on every subflow, whatever it last said there; an open
+    /// one may still be closed on a subflow that has not heard of it.
+    mutating func updateDataWaiting(now: MonotonicInstant) {
+        let waiting: DataWaiting =
+            !send.hasUnsent || send.acknowledged < send.next
+            ? .none : send.next >= send.peerEdge && isFullyMultipath ? .behindSharedWindow : .behindOwnWindow
         for index in contexts.indices where contexts[index].dataWaiting != waiting && contexts[index].isReady {
             contexts[index].dataWaiting = waiting
             contexts[index].tcp.setDataWaiting(waiting, now: now)

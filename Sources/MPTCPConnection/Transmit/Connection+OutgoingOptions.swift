@@ -23,6 +23,11 @@ extension Connection {
 
     private var mustRepeatKeys: Bool { role == .initiator && state == .multipath(confirmed: false) }
 
+    /// The first bytes of all go with MP_CAPABLE, which has no DATA_FIN flag (RFC 8684 §3.1).
+    func goesWithCapable(dataOffset: Int64, subflowOffset: Int64) -> Bool {
+        mustRepeatKeys && keys.version.hasCapableWithData && dataOffset == 1 && subflowOffset == 1
+    }
+
     /// Option bytes beside a data segment.
     var dataOptionBytes: Int {
         if sendsAsTCP {
@@ -52,7 +57,7 @@ extension Connection {
         if sendsAsTCP { return revertedOptions(index, room: room) }
         var options = OptionBlock(capacity: room)
         guard state.isMultipath else { return options }
-        if mustRepeatKeys, keys.version.hasCapableWithData, mapping.dataOffset == 1, mapping.subflowOffset == 1 {
+        if goesWithCapable(dataOffset: mapping.dataOffset, subflowOffset: mapping.subflowOffset) {
             var capable = capableWithKeys()
             capable.dataLength = UInt16(truncatingIfNeeded: mapping.length)
             if mapping.hasChecksum { capable.checksum = mapping.checksum }

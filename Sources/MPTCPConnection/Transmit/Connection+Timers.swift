@@ -7,7 +7,7 @@ import WireFormats
 extension Connection {
     /// When ``advance(to:counters:)`` or ``transmit(into:headroom:now:counters:)`` has something to do by itself.
     public var nextDeadline: MonotonicInstant {
-        var deadline = min(dataTimer, dataFinTimer, min(drainTimer, failTimer, pathlessDeadline, signalPause))
+        var deadline = min(dataTimer, dataFinTimer, min(drainTimer, failTimer, pathlessDeadline, signalPause), silenceTimer)
         if isFullyMultipath, !phase.isClosed { deadline = min(deadline, addresses.nextAnnouncement) }
         if mayOpenPaths { deadline = min(deadline, addresses.nextAttempt) }
         for index in contexts.indices where !contexts[index].isRetired {
@@ -30,6 +30,7 @@ extension Connection {
         advanceJoins(now: now, counters: &counters)
         if dataTimer <= now { dataTimedOut(now: now, counters: &counters) }
         if dataFinTimer <= now { dataFinTimedOut(now: now, counters: &counters) }
+        if silenceTimer <= now { silenceTimedOut(now: now, counters: &counters) }
         if pathlessDeadline <= now { pathlessTimedOut(now: now, counters: &counters) }
         if failTimer <= now { failTimedOut(now: now, counters: &counters) }
         if signalPause <= now {
@@ -55,7 +56,7 @@ extension Connection {
         }
         if contexts[index].lastTimeouts == 0 { counters.count(.SubflowStale) }
         wantsPathCheck = true
-        if pathUse == .single, role == .initiator, contexts[index].tcp.consecutiveTimeouts >= 3,
+        if pathUse == .single, role == .initiator, phase == .open, contexts[index].tcp.consecutiveTimeouts >= 3,
             addresses.hasAlternative
         {
             // Break before make: the path is given up, then another is joined.
@@ -76,11 +77,7 @@ extension Connection {
     }
 
     func hasOtherUsable(than index: Int) -> Bool {
-        for other in contexts.indices
-        where other != index && contexts[other].isReady && contexts[other].tcp.canSendData && !contexts[other].isStalled
-        {
-            return true
-        }
+        for other in contexts.indices where other != index && contexts[other].isUsable { return true }
         return false
     }
 

@@ -131,9 +131,10 @@ extension Connection {
                 best = index
                 continue
             }
+            let isSilent = contexts[index].isStalled || contexts[index].isSuspect
             let better =
-                contexts[index].isStalled != contexts[other].isStalled
-                ? !contexts[index].isStalled
+                isSilent != (contexts[other].isStalled || contexts[other].isSuspect)
+                ? !isSilent
                 : contexts[index].tcp.roundTrip.smoothed < contexts[other].tcp.roundTrip.smoothed
             if better { best = index }
         }
@@ -151,9 +152,10 @@ extension Connection {
         let length = segmentLength(index, work, optionBytes: optionBytes, now: now)
         guard length > 0 else { return nil }
         let end = work.start + Int64(length)
+        let subflowOffset = contexts[index].tcp.sendNext
         let carriesFin =
             state.isMultipath && !sendReverted && send.finish == .queued && end == send.end && length < 65_535
-        let subflowOffset = contexts[index].tcp.sendNext
+            && !goesWithCapable(dataOffset: work.start, subflowOffset: subflowOffset)
         var mapping = SentMapping(
             dataOffset: work.start, subflowOffset: subflowOffset, length: Int32(length), dataFin: carriesFin)
         contexts[index].noteSent(dataOffset: work.start, subflowOffset: subflowOffset)
@@ -175,6 +177,7 @@ extension Connection {
         let emission = Subflow.Emission.data(mapping, length: length, push: end == send.end, fin: false)
         let options = dataOptions(index, mapping, room: contexts[index].tcp.optionRoom(for: emission))
         let packet = emit(emission, index, options, (work.start, length), into: &buffer, headroom, now)
+        watchSilence(index)
         if send.finish == .queued, !send.hasUnsent { progressClose(now: now) }
         return packet
     }
@@ -207,7 +210,7 @@ extension Connection {
                     congestionWindow: contexts[index].tcp.congestionWindow, inFlight: contexts[index].tcp.inFlight,
                     room: length, maximumSegmentSize: contexts[index].tcp.maximumSegmentSize,
                     isBackup: contexts[index].peerWantsBackup || contexts[index].setup.isBackup,
-                    isStalled: contexts[index].isStalled))
+                    isStalled: contexts[index].isStalled || contexts[index].isSuspect))
         }
         if snapshots.isEmpty { return nil }
         var policy = scheduler

@@ -47,9 +47,10 @@ extension Network {
     private func noteTime(_ time: MonotonicInstant) -> Bool {
         sameInstantWakes = time > now ? 0 : sameInstantWakes + 1
         now = max(now, time)
-        if sameInstantWakes < 1_000_000 { return true }
+        if sameInstantWakes < 100_000 { return true }
         violation =
-            "time stands still at \(now.nanoseconds) ns: deadlines \(hosts.map { $0.stack.nextDeadline.nanoseconds })"
+            "time stands still at \(now.nanoseconds) ns: "
+            + hosts.flatMap { host in host.stack.overdueDescriptions(at: now).map { "\(host.name): \($0)" } }.joined()
         return false
     }
 
@@ -68,6 +69,7 @@ extension Network {
             host.scheduled = .distantFuture
             host.stack.advance(to: now)
             pump(host)
+            if let audit, let sentence = audit.afterTimer(of: host) { violation = sentence }
         case .reader(let index):
             wakeReader(index)
         case .action(let index):
@@ -92,6 +94,7 @@ extension Network {
             if !arrived { return }
             pump(host)
             if let invariant, let sentence = invariant(self, host) { violation = sentence }
+            if let audit, let sentence = audit.afterPacket(to: host) { violation = sentence }
         }
     }
 

@@ -54,10 +54,13 @@ extension Network {
             hasActed = true
             switch event {
             case .acceptable(let listener):
-                accept(listener, host)
+                if host.services[listener] == nil { application?(self, host, event) } else { accept(listener, host) }
             case .connected(let connection), .readable(let connection), .writable(let connection),
                 .finished(let connection), .closed(let connection, _):
-                guard let index = host.drivers[connection] else { continue }
+                guard let index = host.drivers[connection] else {
+                    application?(self, host, event)
+                    continue
+                }
                 act(on: index, host) { driver, stack, buffer in
                     driver.handle(event, stack: &stack, buffer: &buffer, now: now)
                 }

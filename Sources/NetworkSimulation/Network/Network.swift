@@ -35,11 +35,16 @@ public final class Network {
     public var tap: ((RawSpan, Sighting) -> Void)?
     /// Asked after each packet that arrived; a sentence stops the run as a ``violation``.
     public var invariant: ((Network, SimulatedHost) -> String?)?
+    /// Told of the events of connections and listeners that have no ``StreamPlan``: an application of the caller's own,
+    /// which works on the host's ``SimulatedHost/stack``.
+    public var application: ((Network, SimulatedHost, HostEvent) -> Void)?
     /// Each connection's bytes depend on the client's port; false: all connections carry the same.
     public var tellsStreamsByPort = true
     /// The first broken invariant.
     public internal(set) var violation: String?
 
+    /// Checks what must hold of the stacks, see ``StackAudit``.
+    var audit: StackAudit?
     var links = UniqueArray<DuplexLink>()
     var events = EventQueue<Wake>()
     var drivers: [StreamDriver] = []
@@ -118,6 +123,12 @@ public final class Network {
 
     /// What each box of a link has done, see ``EmulatedLink/interventions``.
     public func interventions(on link: Int) -> [UInt64] { links[link].path.interventions }
+
+    /// The longest packet that a link's forward direction takes.
+    func mtu(of link: Int) -> Int { links[link].path.forward.configuration.mtu }
+
+    /// No packet is on the link.
+    func isEmpty(_ link: Int) -> Bool { links[link].path.nextDeparture == .distantFuture }
 
     public func isUp(_ link: Int) -> Bool { links[link].path.forward.isUp && links[link].path.backward.isUp }
 

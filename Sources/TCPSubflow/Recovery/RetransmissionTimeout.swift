@@ -40,6 +40,16 @@ struct TimerState: BitwiseCopyable {
     }
 }
 
+/// Whether the connection has data that only the peer's window keeps from being sent.
+public enum DataWaiting: UInt8, Sendable, BitwiseCopyable {
+    case none
+    /// Where this subflow's own window is closed.
+    case behindOwnWindow
+    /// The window that all subflows share is closed at the data level, whatever it was last on this one (RFC 8684
+    /// §3.3.5).
+    case behindSharedWindow
+}
+
 extension Subflow {
     /// RTO without back-off.
     var retransmissionTimeout: TimeSpan {
@@ -48,7 +58,10 @@ extension Subflow {
 
     private func backedOff(_ doublings: Int) -> TimeSpan {
         //= RFC 6298 §5 rule 5.5: RTO <- RTO * 2, up to a maximum
-        min(retransmissionTimeout * (Int64(1) << Int64(min(doublings, 20))), RoundTripEstimator.maximumTimeout)
+        let timeout = min(
+            retransmissionTimeout * (Int64(1) << Int64(min(doublings, 20))), RoundTripEstimator.maximumTimeout)
+        guard sharesWindow, phase.isSynchronized else { return timeout }
+        return min(timeout, max(configuration.sharedTimeoutLimit, retransmissionTimeout))
     }
 
     mutating func startRetransmissionTimer(_ now: MonotonicInstant) {
@@ -63,7 +76,7 @@ extension Subflow {
 
     /// The connection has data to send here that no window admits, or has none any more. While it has and the peer's
     /// window is closed with nothing outstanding, the window is probed.
-    public mutating func setDataWaiting(_ waiting: Bool, now: MonotonicInstant) {
+    public mutating func setDataWaiting(_ waiting: DataWaiting, now: MonotonicInstant) {
         guard waiting != send.dataWaiting else { return }
         send.dataWaiting = waiting
         watchZeroWindow(now)
@@ -71,7 +84,13 @@ extension Subflow {
 
     /// Starts or stops the persist timer as the peer's window says.
     mutating func watchZeroWindow(_ now: MonotonicInstant) {
-        let isBlocked = send.dataWaiting && canSendData && sent.isEmpty && send.peerWindowEdge <= send.next
+        let isClosed: Bool
+        switch send.dataWaiting {
+        case .none: isClosed = false
+        case .behindOwnWindow: isClosed = send.peerWindowEdge <= send.next
+        case .behindSharedWindow: isClosed = true
+        }
+        let isBlocked = isClosed && canSendData && sent.isEmpty
         if isBlocked {
             if timers.persist == .distantFuture {
                 //= RFC 9293 §3.8.6.1 SHLD-29: the first probe when a zero window has existed for the RTO
@@ -158,7 +177,11 @@ extension Subflow {
             // A peer that shrank its window to nothing and answers is alive: such expiries count as window probes do.
             let isClosedWindow = send.peerWindowEdge <= send.unacknowledged && lastReceived > timers.lastTimeout
             if !isClosedWindow { timers.consecutiveTimeouts &+= 1 }
-            guard timers.consecutiveTimeouts <= configuration.dataRetries else { return fail(.timedOut, &outcome) }
+            // Where time-outs don't grow beyond seconds, their number says little: the user time-out decides.
+            let isCounted = !sharesWindow || configuration.userTimeout == nil
+            guard !isCounted || timers.consecutiveTimeouts <= configuration.dataRetries else {
+                return fail(.timedOut, &outcome)
+            }
             statistics.timeouts &+= 1
             timers.lastTimeout = now
             timers.backoff = min(timers.backoff &+ 1, 20)
