@@ -14,6 +14,16 @@ let settings: [SwiftSetting] = [
 let testable: [SwiftSetting] =
     Context.environment["MPTCP_TESTABLE"] == nil ? [] : [.unsafeFlags(["-enable-testing"])]
 
+/// `make capi` builds a library that carries the Swift runtime in itself and shows nothing but its C names.
+let selfContained: [LinkerSetting] =
+    Context.environment["MPTCP_CAPI"] == nil
+    ? []
+    : [
+        .unsafeFlags([
+            "-static-stdlib", "-Xlinker", "--version-script=\(Context.packageDirectory)/Sources/CMPTCP/exports.map",
+        ])
+    ]
+
 /// A module of ours with the house's compiler settings.
 func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: settings)
@@ -34,6 +44,7 @@ let package = Package(
     products: [
         .library(name: "MPTCPSockets", targets: ["MPTCPSockets"]),
         .library(name: "NetworkSimulation", targets: ["NetworkSimulation"]),
+        .library(name: "cmptcp", type: .dynamic, targets: ["CMPTCP"]),
         .executable(name: "mptcp", targets: ["mptcp"]),
     ],
     dependencies: [
@@ -69,6 +80,13 @@ let package = Package(
                 "HostStack", "MPTCPConnection", "PacketBackends", "WireFormats", "TransportValues", "CLinux", containers,
                 deques, logging,
             ]),
+        .target(name: "CMPTCPHeader", path: "Sources/CMPTCP/Header"),
+        .target(
+            name: "CMPTCP",
+            dependencies: [
+                "CMPTCPHeader", "HostStack", "MPTCPConnection", "TCPSubflow", "TransportPolicies", "TransportValues",
+            ],
+            exclude: ["Header", "exports.map"], swiftSettings: settings, linkerSettings: selfContained),
         .executableTarget(
             name: "mptcp",
             dependencies: [

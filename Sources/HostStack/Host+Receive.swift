@@ -83,6 +83,10 @@ extension Host {
         _ segment: TCPSegment, _ tuple: FourTuple, _ interface: InterfaceID, now: MonotonicInstant
     ) {
         guard let index = listenerFor(tuple.local) else {
+            //= RFC 8684 §3.4.1 a port that was announced is for joins alone
+            if routes.announces(tuple.local), case .capable? = segment.options.multipath.other {
+                counters.count(.MPCapableEndpAttempt)
+            }
             return refuse(segment, tuple, interface, reason: nil, now: now)
         }
         //= RFC 9293 §3.10.7.2 a listener bounds what waits: the peer tries again
@@ -112,13 +116,14 @@ extension Host {
         _ segment: TCPSegment, _ tuple: FourTuple, _ interface: InterfaceID, token: UInt32, now: MonotonicInstant
     ) {
         guard let slot = tokens[token], let local = routes.local(tuple.local.address),
-            slots[Int(slot)].connection?.initialTuple.local.port == tuple.local.port
+            slots[Int(slot)].connection?.initialTuple.local.port == tuple.local.port || routes.announces(tuple.local)
         else {
             counters.count(.MPJoinNoTokenFound)
             return refuse(segment, tuple, interface, reason: MPTCPReset.multipathSpecificError, now: now)
         }
         let arrived = LocalAddress(id: local.id, address: local.address, interface: interface)
         var setup = setup(tuple, arrived, now: now)
+        setup.isBackup = local.use.contains(.backup)
         if slots[Int(slot)].connection?.initialTuple.local.address == local.address { setup.localAddressID = AddressID(0) }
         guard
             let subflow = slots[Int(slot)].connection?.acceptJoin(setup, syn: segment, now: now, counters: &counters)

@@ -189,7 +189,8 @@ extension Host {
         let index = Int(slot)
         var opened = false
         while let request = slots[index].connection?.nextPathRequest(now: now) ?? nil {
-            let local = request.local
+            let local = request.local.address.isUnspecified
+                ? routes.source(for: request.remote.address) ?? request.local : request.local
             guard routes.interface(local.interface) != nil, routes.isLocal(local.address),
                 routes.reach(request.remote.address, through: local.interface) != nil,
                 let tuple = try? freeTuple(from: local.address, to: request.remote, port: nil)
@@ -198,7 +199,8 @@ extension Host {
                 continue
             }
             var setup = setup(tuple, local, now: now)
-            setup.localAddressID = request.local.id
+            setup.localAddressID = local.address == slots[index].initialTuple?.local.address ? AddressID(0) : local.id
+            setup.isBackup = local.use.contains(.backup)
             guard
                 let subflow = slots[index].connection?.openJoin(
                     setup, remoteAddressID: request.remoteID, now: now, counters: &counters) ?? nil

@@ -10,7 +10,7 @@ public import WireFormats
 /// segments and the time, takes packets with ``transmit(into:headroom:now:counters:)`` and asks ``takeEvents()``.
 public struct Connection: ~Copyable {
     public let role: ConnectionRole
-    public let configuration: ConnectionConfiguration
+    public internal(set) var configuration: ConnectionConfiguration
     var state: ProtocolState
     var phase: ConnectionPhase = .handshake
     var keys: ConnectionKeys
@@ -67,8 +67,8 @@ public struct Connection: ~Copyable {
     var events: ConnectionEvents = []
     var readableReported = false
     var writableWanted = false
-    var acceptedReported = false
-    var connectedReported = false
+    /// The first handshake was completed.
+    var wasEstablished = false
     /// A host error ended the first handshake (ICMP); reported in place of a time-out.
     var handshakeError: ConnectionCloseReason?
     /// Nobody will read any more: what arrives is thrown away, so that the close can end.
@@ -91,6 +91,7 @@ public struct Connection: ~Copyable {
         send = SendStream(limit: configuration.sendBuffer, unsentLimit: configuration.unsentBuffer)
         receive = ReceiveStream(
             initial: configuration.initialReceiveWindow, maximum: configuration.receiveBuffer)
+        usesLongDataAck = configuration.wire.longDataAck
         pathUse = configuration.pathUse
         scheduler = PacketScheduler(configuration.scheduler)
         addresses = AddressBook(limit: configuration.acceptedAddresses)

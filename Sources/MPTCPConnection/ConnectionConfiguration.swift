@@ -1,3 +1,4 @@
+public import TCPSubflow
 public import TransportPolicies
 public import TransportValues
 public import WireFormats
@@ -87,6 +88,10 @@ public struct ConnectionConfiguration: Sendable {
     public var keepaliveProbes = 6
     /// How long a subflow stays in TIME-WAIT (2 MSL, RFC 9293 §3.3.2).
     public var timeWait: TimeSpan = .seconds(60)
+    /// Order of options, PSH, sizes: what the specifications leave open.
+    public var wire = WireProfile()
+    /// The shift announced for our window, 0...14; nil: the smallest that tells all of ``receiveBuffer``.
+    public var windowScale: UInt8?
 
     public init() {}
 }

@@ -39,6 +39,8 @@ public struct RetransmissionRange: BitwiseCopyable, Sendable, Equatable {
     public var dataOffset: Int64
     /// A FIN follows the last byte.
     public var fin: Bool
+    /// The segment is to carry PSH.
+    public var push = false
 
     public init(subflowOffset: Int64, length: Int, mapping: SentMapping, dataOffset: Int64, fin: Bool) {
         self.subflowOffset = subflowOffset

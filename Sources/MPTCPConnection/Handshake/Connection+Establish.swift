@@ -110,6 +110,7 @@ extension Connection {
     private mutating func open() {
         guard phase == .handshake else { return }
         phase = .open
+        wasEstablished = true
         events.insert(role == .initiator ? .connected : .accepted)
     }
 

@@ -116,11 +116,13 @@ extension Connection {
                 idle: idle, interval: configuration.keepaliveInterval, probes: configuration.keepaliveProbes)
         }
         result.timeWait = configuration.timeWait
+        result.wire = configuration.wire
         return result
     }
 
     /// The smallest shift with which the largest window fits into 16 bits (RFC 7323 §2.3).
     var windowScale: UInt8 {
+        if let shift = configuration.windowScale { return min(shift, 14) }
         var shift: UInt8 = 0
         while shift < 14, configuration.receiveBuffer >> Int(shift) > 65_535 { shift += 1 }
         return shift

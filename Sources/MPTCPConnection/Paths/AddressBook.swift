@@ -1,20 +1,6 @@
 public import TransportValues
 import WireFormats
 
-/// One address of this host, as it may be used for further subflows or announced.
-public struct LocalAddress: Sendable, Equatable {
-    /// The host's identifier of the address, 1...255; the address of a connection's first subflow is 0 there.
-    public var id: AddressID
-    public var address: IPAddress
-    public var interface: InterfaceID
-
-    public init(id: AddressID, address: IPAddress, interface: InterfaceID) {
-        self.id = id
-        self.address = address
-        self.interface = interface
-    }
-}
-
 /// A subflow that the connection wants opened.
 public struct PathRequest: Sendable, Equatable {
     public var local: LocalAddress
@@ -48,6 +34,11 @@ struct AddressBook {
         var tries: Int
         var notBefore: MonotonicInstant
         var isOpen: Bool
+
+        /// An attempt from an unspecified address stands for one from whatever address the routes chose.
+        func matches(_ local: IPAddress, _ remote: Endpoint) -> Bool {
+            self.remote == remote && (self.local == local || self.local.isUnspecified)
+        }
     }
 
     static let announcementTries = 4
@@ -77,14 +68,28 @@ struct AddressBook {
 
     /// Takes the host's addresses; new ones are announced when `announce` says so.
     mutating func setLocals(_ values: [LocalAddress], announce: Bool, now: MonotonicInstant) {
-        for value in values where !locals.contains(where: { $0.value.address == value.address }) {
+        for value in values {
+            let place = locals.firstIndex { $0.value.address == value.address }
+            if let place, locals[place].value.use == value.use, locals[place].value.port == value.port { continue }
             var local = Local(value: value)
-            if value.address == initialLocal { local.value.id = AddressID(0) }
-            if announce, value.address != initialLocal, !value.address.isLinkLocal {
+            if value.address == initialLocal, value.port == nil { local.value.id = AddressID(0) }
+            let isAnnounced = value.use.contains(.signal) || value.use.contains(.automatic) && announce
+            if isAnnounced, value.address != initialLocal || value.port != nil, !value.address.isLinkLocal {
                 local.announcement = .waiting(until: now, tries: 0)
             }
-            locals.append(local)
+            if let place { locals[place] = local } else { locals.append(local) }
         }
+    }
+
+    /// Its owner uses an own address no more: REMOVE_ADDR where the peer may know it.
+    mutating func retire(_ address: IPAddress) {
+        guard let index = locals.firstIndex(where: { $0.value.address == address }) else { return }
+        let id = locals[index].value.id
+        locals[index].value.use = []
+        locals[index].value.port = nil
+        locals[index].announcement = .none
+        attempts.removeAll { $0.local == address }
+        if id.rawValue != 0 { enqueue(.removeAddress(RemoveAddress(id))) }
     }
 
     /// Withdraws an own address: REMOVE_ADDR where the peer may know it.
@@ -171,16 +176,16 @@ struct AddressBook {
             let local = locals[index].value
             if keys.version == .zero {
                 // Nobody echoes: said twice, in case the first is lost.
-                enqueue(.addAddress(AddAddress(version0: local.id, address: local.address)))
+                enqueue(.addAddress(AddAddress(version0: local.id, address: local.address, port: local.port)))
                 locals[index].announcement =
                     tries == 0 ? .waiting(until: now + .seconds(1 as Int64), tries: 1) : .unanswered
                 continue
             }
             let hmac = KeyMaterial.addAddressHMAC(
-                senderKey: keys.local, receiverKey: keys.remote, addressID: local.id, address: local.address, port: nil)
+                senderKey: keys.local, receiverKey: keys.remote, addressID: local.id, address: local.address, port: local.port)
             enqueue(
                 .addAddress(
-                    AddAddress(addressID: local.id, address: local.address, hmac: hmac)))
+                    AddAddress(addressID: local.id, address: local.address, port: local.port, hmac: hmac)))
             locals[index].announcement = .waiting(until: now + .seconds(Int64(1 << tries)), tries: tries + 1)
         }
     }
@@ -195,16 +200,31 @@ struct AddressBook {
         hurries = isUrgent
         for remote in remotes {
             if skipInitialRemote, remote.id.rawValue == 0 { continue }
-            for local in locals where local.value.address.isIPv6 == remote.endpoint.address.isIPv6 {
-                if inUse(local.value.address, remote.endpoint) {
-                    noteOpen(local.value.address, remote.endpoint)
+            for local in candidates(for: remote, isUrgent: isUrgent) {
+                if inUse(local.address, remote.endpoint) {
+                    noteOpen(local.address, remote.endpoint)
                     continue
                 }
-                let request = PathRequest(local: local.value, remote: remote.endpoint, remoteID: remote.id)
+                let request = PathRequest(local: local, remote: remote.endpoint, remoteID: remote.id)
                 if begin(request, now: now) { return request }
             }
         }
         return nil
+    }
+
+    /// The own addresses that may join this one of the peer's.
+    private func candidates(for remote: Remote, isUrgent: Bool) -> [LocalAddress] {
+        let family = locals.map(\.value).filter { $0.address.isIPv6 == remote.endpoint.address.isIPv6 }
+        if remote.id.rawValue == 0 {
+            return family.filter {
+                $0.use.contains(.automatic)
+                    || ($0.address == initialLocal ? isUrgent : $0.use.contains(.subflow))
+            }
+        }
+        let meshed = family.filter { $0.use.contains(.automatic) || $0.use.contains(.fullMesh) }
+        guard meshed.isEmpty, !family.isEmpty else { return meshed }
+        let any = remote.endpoint.address.isIPv6 ? IPAddress.anyIPv6 : .anyIPv4
+        return [LocalAddress(id: AddressID(0), address: any, interface: family[0].interface)]
     }
 
     /// A pair that is in use, whoever opened it, is not tried.
@@ -242,7 +262,7 @@ struct AddressBook {
     /// A subflow between these two has ended.
     mutating func noteFailed(_ local: IPAddress, _ remote: Endpoint, now: MonotonicInstant) {
         guard locals.contains(where: { $0.value.address == local }) else { return }
-        if let index = attempts.firstIndex(where: { $0.local == local && $0.remote == remote }) {
+        if let index = attempts.firstIndex(where: { $0.matches(local, remote) }) {
             guard attempts[index].isOpen else { return }
             attempts[index].isOpen = false
             attempts[index].notBefore = now + backoff(attempts[index].tries)
@@ -254,7 +274,7 @@ struct AddressBook {
 
     /// A join succeeded: the next failure is the first.
     mutating func noteJoined(_ local: IPAddress, _ remote: Endpoint) {
-        for index in attempts.indices where attempts[index].local == local && attempts[index].remote == remote {
+        for index in attempts.indices where attempts[index].matches(local, remote) {
             attempts[index].tries = 1
         }
     }

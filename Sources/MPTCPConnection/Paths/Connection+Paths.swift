@@ -29,7 +29,7 @@ extension Connection {
         let request = addresses.nextPair(
             now: now, skipInitialRemote: peerForbidsJoinToInitial, isUrgent: isPathless
         ) { local, remote in
-            used.contains { $0.0 == local && $0.1 == remote }
+            used.contains { ($0.0 == local || local.isUnspecified) && $0.1 == remote }
         }
         if request == nil { wantsPathCheck = false }
         return request
@@ -62,6 +62,16 @@ extension Connection {
         role == .initiator && configuration.fullMesh && state == .multipath(confirmed: true) && isFullyMultipath && phase == .open
             && (send.finish != .acknowledged || isPathless) && liveSubflows < configuration.maximumSubflows
             && wantsAnotherPath
+    }
+
+    /// An own address is no endpoint any more: it is withdrawn, and the joins from and to it end.
+    public mutating func endpointRemoved(_ address: IPAddress, now: MonotonicInstant, counters: inout StackCounters) {
+        addresses.retire(address)
+        for index in contexts.indices
+        where contexts[index].setup.tuple.local.address == address && contexts[index].isJoin && !contexts[index].isClosed {
+            resetSubflow(index, reason: MPTCPReset.administrativelyProhibited, why: "local endpoint removed")
+            settle(index, now: now, counters: &counters)
+        }
     }
 
     public mutating func pathUnavailable(_ request: PathRequest) { addresses.noteUnreachable(request) }

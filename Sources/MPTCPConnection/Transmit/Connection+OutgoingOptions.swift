@@ -10,6 +10,12 @@ extension Connection {
         return usesLongDataAck ? .eight(value) : .four(UInt32(truncatingIfNeeded: value))
     }
 
+    //= RFC 8684 §3.3.1 a mapping may carry the low 4 bytes alone: no more than 2^31 bytes are ever outstanding here
+    private func outgoingSequence(_ offset: Int64) -> MappedDataSequence {
+        let number = keys.localIDSN.advanced(by: offset).rawValue
+        return configuration.wire.shortDataSequence ? .four(UInt32(truncatingIfNeeded: number)) : .eight(number)
+    }
+
     /// MP_CAPABLE with both keys, for as long as nothing proves that the peer has ours.
     private func capableWithKeys() -> MPCapable {
         var capable = MPCapable(version: keys.version.rawValue)
@@ -58,7 +64,7 @@ extension Connection {
         var signal = DataSequenceSignal()
         if !receivesAsTCP { signal.dataAck = outgoingDataAck }
         signal.mapping = DSSMapping(
-            dataSequence: .eight(keys.localIDSN.advanced(by: mapping.dataOffset).rawValue),
+            dataSequence: outgoingSequence(mapping.dataOffset),
             subflowSequence: UInt32(truncatingIfNeeded: mapping.subflowOffset),
             length: UInt16(truncatingIfNeeded: Int(mapping.length) + (mapping.dataFin ? 1 : 0)),
             checksum: mapping.hasChecksum ? mapping.checksum : nil)
@@ -91,6 +97,7 @@ extension Connection {
         case .initial, .joined:
             break
         }
+        if configuration.wire.failFirst { appendFailure(to: &options, &counters) }
         var signal = DataSequenceSignal()
         if !receivesAsTCP { signal.dataAck = outgoingDataAck }
         if send.finish == .sent {
@@ -100,11 +107,11 @@ extension Connection {
                 ? InternetChecksum.dataSequenceChecksum(
                     dataSequence: number, subflowSequence: 0, length: 1, payloadSum: 0) : nil
             signal.mapping = DSSMapping(
-                dataSequence: .eight(number), subflowSequence: 0, length: 1, checksum: checksum)
+                dataSequence: outgoingSequence(send.end), subflowSequence: 0, length: 1, checksum: checksum)
             signal.dataFin = true
         }
         if signal.dataAck != nil || signal.mapping != nil { options.append(signal) }
-        appendFailure(to: &options, &counters)
+        if !configuration.wire.failFirst { appendFailure(to: &options, &counters) }
         //= RFC 8684 §3.3.8 MP_PRIO changes the priority of the subflow on which it is sent
         if let backup = contexts[index].priorityDue,
             options.append(.priority(MPPriority(backup: backup, addressID: nil)))
@@ -168,6 +175,11 @@ extension Connection {
         if case .closed(.aborted) = phase, keys.remote != 0, keys.version.allowsFastCloseOnReset {
             options.append(.fastClose(MPFastClose(receiverKey: keys.remote)))
             counters.count(.MPFastcloseTx)
+            if configuration.wire.fastCloseWithReason, keys.version.hasReset,
+                options.append(.reset(MPTCPReset(transient: false, reason: MPTCPReset.unspecified)))
+            {
+                counters.count(.MPRstTx)
+            }
             return options
         }
         if let failed = contexts[index].failedDataSequence, options.append(.fail(MPFail(dataSequence: failed))) {

@@ -77,6 +77,8 @@ extension Connection {
         _ now: MonotonicInstant, _ counters: inout StackCounters
     ) -> TransmitMetadata? {
         if state.isMultipath { counters.count(.MPTCPRetrans) }
+        var range = range
+        range.push = repeatsPush(range)
         let room = contexts[index].tcp.optionRoom(for: .retransmit(range))
         let options =
             range.length > 0
@@ -94,6 +96,10 @@ extension Connection {
         guard let index = bestReadySubflow() else { return nil }
         addresses.removeOutgoing()
         var options = OptionBlock(capacity: contexts[index].tcp.optionRoom(for: .acknowledge))
+        var signal = DataSequenceSignal()
+        signal.dataAck = outgoingDataAck
+        let leads = configuration.wire.signalFirst && option.subtype != .addAddress
+        if leads { options.append(signal) }
         guard options.append(option) else {
             counters.count(.AddAddrTxDrop)
             return nil
@@ -104,10 +110,16 @@ extension Connection {
         case .priority: counters.count(.MPPrioTx)
         default: break
         }
-        var signal = DataSequenceSignal()
-        signal.dataAck = outgoingDataAck
-        _ = options.append(signal)
+        if !leads, !(configuration.wire.addressAlone && option.subtype == .addAddress) { options.append(signal) }
         return emit(.acknowledge, index, options, nil, into: &buffer, headroom, now)
+    }
+
+    private func repeatsPush(_ range: RetransmissionRange) -> Bool {
+        switch configuration.wire.push {
+        case .endOfBuffer: false
+        case .endOfBufferAndRepeats: range.length > 0 && range.dataOffset + Int64(range.length) == send.end
+        case .everySegment: range.length > 0
+        }
     }
 
     func bestReadySubflow() -> Int? {
@@ -156,7 +168,8 @@ extension Connection {
         }
         if carriesFin { startDataFin(now: now) }
         armDataTimer(now: now)
-        let emission = Subflow.Emission.data(mapping, length: length, push: end == send.end, fin: false)
+        let push = end == send.end || configuration.wire.push == .everySegment
+        let emission = Subflow.Emission.data(mapping, length: length, push: push, fin: false)
         let options = dataOptions(index, mapping, room: contexts[index].tcp.optionRoom(for: emission))
         let packet = emit(emission, index, options, (work.start, length), into: &buffer, headroom, now)
         if send.finish == .queued, !send.hasUnsent { progressClose(now: now) }

@@ -25,9 +25,13 @@ extension Subflow {
         into packet: inout MutableRawSpan, at offset: Int, now: MonotonicInstant
     ) -> Int {
         var options = ownOptions(for: emission, now: now)
-        if !options.append(multipath) { statistics.optionsOmitted &+= 1 }
         let plan = note(emission, multipathBytes: multipath.count, now)
-        let reportsAll = appendBlocks(to: &options, plan)
+        var reportsAll = true
+        if configuration.wire.blocksFirst {
+            reportsAll = appendBlocks(to: &options, plan, reserved: multipath.count)
+        }
+        if !options.append(multipath) { statistics.optionsOmitted &+= 1 }
+        if !configuration.wire.blocksFirst { reportsAll = appendBlocks(to: &options, plan, reserved: 0) }
         var fields = TCPHeaderFields(
             sourcePort: tuple.local.port, destinationPort: tuple.remote.port,
             sequence: send.initial.advanced(by: plan.sequence), acknowledgment: SequenceNumber(0), flags: plan.flags,
@@ -56,15 +60,15 @@ extension Subflow {
         if case .answer = resetDue { resetDue = .none } else { enterClosed() }
     }
 
-    /// Puts the SACK blocks that are due into what is left. False: they are due and do not fit.
-    private func appendBlocks(to options: inout OptionBlock, _ plan: Plan) -> Bool {
+    /// Puts the SACK blocks that are due into what is left, but for `reserved` bytes. False: they are due and do not fit.
+    private func appendBlocks(to options: inout OptionBlock, _ plan: Plan, reserved: Int) -> Bool {
         guard handshake.sackPermitted, !plan.isSyn, !plan.flags.contains(.rst),
             receiving.duplicate != nil || !receiving.ranges.isEmpty
         else { return true }
-        var room = options.remaining
+        var room = options.remaining &- reserved
         if plan.payload > 0 {
             // Beside payload only what keeps the segment within the MSS.
-            room = plan.payload > send.segmentLimit ? 0 : min(room, send.segmentLimit &- plan.payload &- options.count)
+            room = plan.payload > send.segmentLimit ? 0 : min(room, send.segmentLimit &- plan.payload &- options.count &- reserved)
         }
         let limit = (room &- 4) / 8
         let blocks = blocksToReport()
@@ -101,6 +105,7 @@ extension Subflow {
         case .retransmit(let range):
             plan.sequence = range.subflowOffset
             plan.payload = max(0, range.length)
+            if range.push { plan.flags.insert(.psh) }
             if range.fin { plan.flags.insert(.fin) }
             noteRetransmission(range, now)
         }

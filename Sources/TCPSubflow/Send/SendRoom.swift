@@ -56,13 +56,16 @@ extension Subflow {
     /// Option bytes that remain for Multipath TCP in this emission; SACK blocks yield to them.
     public borrowing func optionRoom(for emission: Emission) -> Int { ownOptions(for: emission, now: .zero).remaining }
 
+    /// A RST that ends this subflow, not one that answers a stray segment of the handshake.
+    private var stampsReset: Bool { configuration.wire.stampedResets && resetDue == .abort }
+
     /// Our own options of a segment, all but SACK blocks.
     borrowing func ownOptions(for emission: Emission, now: MonotonicInstant) -> OptionBlock {
         var options = OptionBlock()
         let stamp = TCPTimestamps(value: timestamps.clock(now), echo: timestamps.recent)
         guard emission == .synchronize else {
             //= RFC 7323 §3.2: once negotiated, timestamps MUST be in every segment but a RST
-            if timestamps.enabled, emission != .reset { options.append(stamp) }
+            if timestamps.enabled, emission != .reset || stampsReset { options.append(stamp) }
             return options
         }
         // A SYN/ACK answers what was offered; a SYN offers.
@@ -70,12 +73,11 @@ extension Subflow {
         options.append(maximumSegmentSize: UInt16(truncatingIfNeeded: configuration.maximumSegmentSize))
         let stamped = configuration.timestamps && (!isAnswer || handshake.peerOffersTimestamps)
         let selective = configuration.sack && (!isAnswer || handshake.peerOffersSACK)
-        if selective && stamped {
+        if selective && stamped && configuration.wire.packsSynchronize {
             options.appendSACKPermitted(with: stamp)
-        } else if stamped {
-            options.append(stamp)
-        } else if selective {
-            options.appendSACKPermitted()
+        } else {
+            if selective { options.appendSACKPermitted() }
+            if stamped { options.append(stamp) }
         }
         if configuration.offersWindowScale && (!isAnswer || handshake.peerOffersScale) {
             options.append(windowScale: configuration.windowScale)
