@@ -4,16 +4,18 @@
 SWIFT ?= swift
 BUILD := .build/release
 TOOL := $(BUILD)/mptcp
+CAPI := .build/capi
 # Kernel tests create namespaces and measure shares of bytes: they run after the others, alone.
 TEST := $(SWIFT) test -c release --skip-build --disable-xctest --disable-testable-imports
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit kernel-tests release bench bench-peer fmt fmt-check fuzz tools tests-built clean
+.PHONY: help capi demo test unit kernel-tests release bench bench-peer fmt fmt-check fuzz tools tests-built clean
 
 help:
 	@echo 'make demo     two emulated links in one process: no privilege needed'
 	@echo 'make test     everything that can be tested here (installs Debian packages as root)'
 	@echo 'make release  the tool, optimised: $(TOOL)'
+	@echo 'make capi     the driven host for C: $(CAPI)/libcmptcp.so and cmptcp.h'
 	@echo 'make bench    against the kernel, in one run (root)'
 	@echo 'make fuzz     ten million hostile inputs for every parser'
 	@echo 'make fmt      swift format, in place'
@@ -23,6 +25,16 @@ test unit kernel-tests tests-built: export MPTCP_TESTABLE = 1
 
 release:
 	$(SWIFT) build -c release --product mptcp
+
+# With the Swift runtime inside, so that it runs where no Swift is; Package.swift looks at MPTCP_CAPI.
+capi: export MPTCP_CAPI = 1
+capi:
+	$(SWIFT) build -c release --product cmptcp
+	@mkdir -p $(CAPI)
+	@cp Sources/CMPTCP/Header/include/cmptcp.h $(CAPI)/cmptcp.h
+	@strip --strip-unneeded -o $(CAPI)/libcmptcp.so $(BUILD)/libcmptcp.so || cp $(BUILD)/libcmptcp.so $(CAPI)/libcmptcp.so
+	@echo 'library: $(CURDIR)/$(CAPI)/libcmptcp.so'
+	@echo 'header:  $(CURDIR)/$(CAPI)/cmptcp.h'
 
 demo: release
 	$(TOOL) demo

@@ -20,7 +20,9 @@ let selfContained: [LinkerSetting] =
     ? []
     : [
         .unsafeFlags([
-            "-static-stdlib", "-Xlinker", "--version-script=\(Context.packageDirectory)/Sources/CMPTCP/exports.map",
+            // swift-crypto brings FoundationEssentials, whose own libraries a shared object has to be told.
+            "-static-stdlib", "-l_FoundationCollections", "-l_FoundationCShims", "-Xlinker", "-z", "-Xlinker", "defs",
+            "-Xlinker", "--gc-sections", "-Xlinker", "--version-script=\(Context.packageDirectory)/Sources/CMPTCP/exports.map",
         ])
     ]
 
@@ -118,6 +120,8 @@ let package = Package(
         tests("PacketBackendsTests", ["PacketBackends", "WireFormats", "TransportValues", "CLinux"]),
         tests("MPTCPSocketsTests", ["MPTCPSockets", "HostStack", "MPTCPConnection", "TransportValues"]),
         tests("ToolTests", []),
+        .testTarget(
+            name: "CMPTCPTests", dependencies: ["LabSupport", "CMPTCP"], exclude: ["Programs"], swiftSettings: settings),
         .target(name: "LabSupport", path: "Tests/LabSupport", swiftSettings: settings),
         .testTarget(
             name: "KernelTests", dependencies: ["LabSupport"], exclude: ["Peers"], swiftSettings: settings),

@@ -62,7 +62,8 @@ extension DrivenHost {
         case .sendBuffer: return number(settings.sendBuffer)
         case .receiveBuffer: return number(settings.receiveBuffer)
         case .noDelay: return number(settings.nagle ? 0 : 1)
-        case .segmentSize: return number(536)
+        //= RFC 9293 §3.7.1 MUST-15: 536 until the peer has said what it takes
+        case .segmentSize: return number((try? stream(descriptor).readiness.segmentSize) ?? 536)
         case .keepIdle: return number(settings.keepalive.map { $0.nanoseconds / 1_000_000_000 } ?? 0)
         case .keepInterval: return number(settings.keepaliveInterval.nanoseconds / 1_000_000_000)
         case .keepCount: return number(settings.keepaliveProbes)

@@ -28,7 +28,9 @@ extension DrivenHost {
         guard case .idle = socket.role, socket.bound == nil else { throw ErrorCode(EINVAL) }
         guard socket.isIPv6 == isIPv6 else { throw ErrorCode(EAFNOSUPPORT) }
         guard endpoint.address.isUnspecified || stack.isLocal(endpoint.address) else { throw ErrorCode(EADDRNOTAVAIL) }
-        sockets[descriptor]?.bound = try freeEndpoint(endpoint, reuse: socket.reusesAddress)
+        // Chosen before the table is written to: choosing reads it.
+        let free = try freeEndpoint(endpoint, reuse: socket.reusesAddress)
+        sockets[descriptor]?.bound = free
     }
 
     /// The endpoint, with a port where it has none; throws where another socket has it.

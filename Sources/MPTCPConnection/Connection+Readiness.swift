@@ -8,6 +8,8 @@ public struct StreamReadiness: Sendable, Equatable {
     public var isEndOfStream: Bool
     /// Bytes that can be written; 0 also when the sending direction has ended.
     public var writable: Int
+    /// Payload bytes of the largest segment without Multipath TCP options.
+    public var segmentSize: Int
     /// Why nothing more will come; nil while something may.
     public var closeReason: ConnectionCloseReason?
 }
@@ -18,7 +20,7 @@ extension Connection {
         return StreamReadiness(
             wasEstablished: wasEstablished, readable: receive.available,
             isEndOfStream: receive.available == 0 && (receive.isFinished || closeReason?.isClean == true),
-            writable: writable, closeReason: closeReason)
+            writable: writable, segmentSize: largestSegment, closeReason: closeReason)
     }
 
     /// Copies bytes that are in order into `target` and leaves them to be read; returns how many.

@@ -43,7 +43,8 @@ public struct Connection: ~Copyable {
     var dataFinSince = MonotonicInstant.distantFuture
     /// Checksums were in use when the connection was Multipath TCP.
     var hadChecksum = false
-    /// Version 0's third ACK, with both keys, goes out before any data (RFC 6824 §3.1).
+    /// The third ACK, with both keys, goes out before anything else: in version 0 (RFC 6824 §3.1), and where a DATA_FIN
+    /// waits already, which can't tell them.
     var thirdAckDue = false
     /// Where an ACK with MP_FASTCLOSE goes out before the RST (version 0).
     var fastCloseSubflow: Int?
@@ -215,6 +216,14 @@ public struct Connection: ~Copyable {
             lowest = min(lowest ?? low, low)
         }
         return lowest
+    }
+
+    /// The peer has shown that it knows both keys (RFC 8684 §3.1).
+    mutating func noteKeysKnown() {
+        peerHasOurKey = true
+        guard state == .multipath(confirmed: false) else { return }
+        state = .multipath(confirmed: true)
+        wantsPathCheck = true
     }
 
     // MARK: Events

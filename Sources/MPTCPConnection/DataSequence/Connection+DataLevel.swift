@@ -21,6 +21,8 @@ extension Connection {
                 if state.isTCP { return placePlain(index, segment, outcome, packet: packet, now: now) }
             }
         } else if case .capable(let capable)? = options.other, let length = capable.dataLength {
+            // It stands for the 8-byte number that follows from the key, and Linux answers it so.
+            usesLongDataAck = true
             mapping = interpretFirstData(index, segment, capable, length: length, counters: &counters)
         }
         if options.other != nil {
@@ -73,11 +75,7 @@ extension Connection {
         }
         // An acknowledgement of what was never sent is a lie or damage: it must not free anything.
         guard offset <= send.sentEnd else { return counters.count(.dataAckBeyondSent) }
-        peerHasOurKey = true
-        if state == .multipath(confirmed: false) {
-            state = .multipath(confirmed: true)
-            wantsPathCheck = true
-        }
+        noteKeysKnown()
         if offset < send.acknowledged { return counters.count(.dataAckOld) }
         let finBefore = send.finish
         if send.acknowledge(upTo: offset) > 0 { noteDataProgress(now: now) }

@@ -58,7 +58,7 @@ extension Connection {
         peerForbidsJoinToInitial = capable.noAdditionalSubflows
         keys.learn(remote: key)
         state = .multipath(confirmed: false)
-        thirdAckDue = !keys.version.hasCapableWithData
+        thirdAckDue = !keys.version.hasCapableWithData || send.finish != .open
         counters.count(.MPCurrEstab)
     }
 

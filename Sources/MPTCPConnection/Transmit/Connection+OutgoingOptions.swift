@@ -91,7 +91,8 @@ extension Connection {
             return options
         case .joinSynSent, .joinSynReceived:
             return options
-        case .initial where mustRepeatKeys:
+        //= RFC 8684 §3.3.3 a DATA_FIN that waited for the peer to know the keys would wait for ever: no data will tell
+        case .initial where mustRepeatKeys && (send.finish != .sent || thirdAckDue):
             options.append(.capable(capableWithKeys()))
             return options
         case .initial, .joined:

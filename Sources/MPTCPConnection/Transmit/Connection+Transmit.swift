@@ -28,6 +28,10 @@ extension Connection {
                 settle(index, now: now, counters: &counters)
                 return packet
             case .synchronize:
+                // An address is echoed before it is joined, as Linux does it.
+                if contexts[index].isJoin, let packet = transmitControl(into: &buffer, headroom, now, &counters) {
+                    return packet
+                }
                 let options = synchronizeOptions(index, counters: &counters)
                 return emit(.synchronize, index, options, nil, into: &buffer, headroom, now)
             case .retransmit(let range):
@@ -37,10 +41,12 @@ extension Connection {
             }
         }
         if thirdAckDue, contexts[0].isReady {
-            thirdAckDue = false
             let options = acknowledgeOptions(
                 0, room: contexts[0].tcp.optionRoom(for: .acknowledge), counters: &counters)
-            return emit(.acknowledge, 0, options, nil, into: &buffer, headroom, now)
+            thirdAckDue = false
+            let packet = emit(.acknowledge, 0, options, nil, into: &buffer, headroom, now)
+            if send.finish == .sent { contexts[0].tcp.requestAcknowledgement() }
+            return packet
         }
         if let packet = transmitControl(into: &buffer, headroom, now, &counters) { return packet }
         if let packet = transmitData(into: &buffer, headroom, now, &counters) { return packet }
