@@ -22,7 +22,8 @@ let selfContained: [LinkerSetting] =
         .unsafeFlags([
             // swift-crypto brings FoundationEssentials, whose own libraries a shared object has to be told.
             "-static-stdlib", "-l_FoundationCollections", "-l_FoundationCShims", "-Xlinker", "-z", "-Xlinker", "defs",
-            "-Xlinker", "--gc-sections", "-Xlinker", "--version-script=\(Context.packageDirectory)/Sources/CMPTCP/exports.map",
+            "-Xlinker", "--gc-sections", "-Xlinker",
+            "--version-script=\(Context.packageDirectory)/Sources/CMPTCP/exports.map",
         ])
     ]
 
@@ -79,7 +80,8 @@ let package = Package(
         module(
             "MPTCPSockets",
             [
-                "HostStack", "MPTCPConnection", "PacketBackends", "WireFormats", "TransportValues", "CLinux", containers,
+                "HostStack", "MPTCPConnection", "PacketBackends", "WireFormats", "TransportValues", "CLinux",
+                containers,
                 deques, logging,
             ]),
         .target(name: "CMPTCPHeader", path: "Sources/CMPTCP/Header"),
@@ -101,7 +103,8 @@ let package = Package(
             dependencies: ["MPTCPSockets", "MPTCPConnection", "PacketBackends", "TransportValues"],
             path: "Examples/ManyConnections", swiftSettings: settings),
         .executableTarget(
-            name: "Middleboxes", dependencies: ["NetworkSimulation", "MPTCPConnection", "TransportValues", "WireFormats"],
+            name: "Middleboxes",
+            dependencies: ["NetworkSimulation", "MPTCPConnection", "TransportValues", "WireFormats"],
             path: "Checks/Middleboxes",
             swiftSettings: settings),
         .executableTarget(

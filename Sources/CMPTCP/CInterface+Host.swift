@@ -1,3 +1,4 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
 public import CMPTCPHeader
 import Glibc
 import HostStack

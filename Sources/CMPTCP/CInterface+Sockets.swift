@@ -1,3 +1,4 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
 public import CMPTCPHeader
 public import Glibc
 import TransportValues

@@ -39,8 +39,9 @@ extension DrivenHost {
             guard !isTaken(endpoint, reuse: reuse) else { throw ErrorCode(EADDRINUSE) }
             return endpoint
         }
-        for port in UInt16(49_152)...65_535 {
-            let choice = Endpoint(endpoint.address, port)
+        for _ in 49_152...65_535 {
+            lastPort = lastPort == 65_535 ? 49_152 : lastPort + 1
+            let choice = Endpoint(endpoint.address, lastPort)
             if !isTaken(choice, reuse: false) { return choice }
         }
         throw ErrorCode(EADDRINUSE)
@@ -66,7 +67,9 @@ extension DrivenHost {
         case .idle: break
         }
         let endpoint =
-            if let bound = socket.bound { bound } else { try freeEndpoint(Endpoint(socket.anyAddress, 0), reuse: false) }
+            if let bound = socket.bound { bound } else {
+                try freeEndpoint(Endpoint(socket.anyAddress, 0), reuse: false)
+            }
         // A negative backlog is the largest, as Linux takes it.
         let length = backlog < 0 ? 4096 : Int(min(max(backlog, 1), 4096))
         do throws(HostError) {
@@ -180,7 +183,8 @@ extension DrivenHost {
         if unsafe bytes.isEmpty { return 0 }
         let count = min(bytes.count, readiness.writable)
         if count > 0 {
-            let taken = unsafe stack.write(id, RawSpan(_unsafeBytes: UnsafeRawBufferPointer(rebasing: bytes[..<count])), now: now)
+            let taken = unsafe stack.write(
+                id, RawSpan(_unsafeBytes: UnsafeRawBufferPointer(rebasing: bytes[..<count])), now: now)
             if taken > 0 { return taken }
         }
         throw ErrorCode(EAGAIN)

@@ -14,6 +14,8 @@ final class DrivenHost: @unchecked Sendable {
     var template: ConnectionConfiguration
     var sockets: [CInt: DrivenSocket] = [:]
     private var lastDescriptor: CInt = 2
+    /// The last port that a bind to port 0 got.
+    var lastPort: UInt16 = 49_151
     private var interfaces: [CInt: InterfaceID] = [:]
     private var numbers: [InterfaceID: CInt] = [:]
     /// By identifier.

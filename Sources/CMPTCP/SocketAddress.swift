@@ -37,7 +37,8 @@ enum SocketAddress {
 
     /// Writes as much as `length` has room for and sets it to the whole size, as `getsockname` does.
     static func write(
-        _ endpoint: Endpoint, asIPv6: Bool, to pointer: UnsafeMutableRawPointer?, length: UnsafeMutablePointer<socklen_t>?
+        _ endpoint: Endpoint, asIPv6: Bool, to pointer: UnsafeMutableRawPointer?,
+        length: UnsafeMutablePointer<socklen_t>?
     ) throws(ErrorCode) {
         guard let pointer = unsafe pointer, let length = unsafe length else { throw ErrorCode(EFAULT) }
         let room = unsafe Int(length.pointee)
@@ -60,7 +61,9 @@ enum SocketAddress {
             put(0xffff << 32 | UInt64(address.ipv4), at: 16)
         }
         let size = asIPv6 ? ipv6Length : ipv4Length
-        for index in 0..<min(size, room) { unsafe pointer.storeBytes(of: bytes[index], toByteOffset: index, as: UInt8.self) }
+        for index in 0..<min(size, room) {
+            unsafe pointer.storeBytes(of: bytes[index], toByteOffset: index, as: UInt8.self)
+        }
         unsafe length.pointee = socklen_t(size)
     }
 }

@@ -189,7 +189,8 @@ extension Host {
         let index = Int(slot)
         var opened = false
         while let request = slots[index].connection?.nextPathRequest(now: now) ?? nil {
-            let local = request.local.address.isUnspecified
+            let local =
+                request.local.address.isUnspecified
                 ? routes.source(for: request.remote.address) ?? request.local : request.local
             guard routes.interface(local.interface) != nil, routes.isLocal(local.address),
                 routes.reach(request.remote.address, through: local.interface) != nil,

@@ -5,7 +5,9 @@ import Testing
 /// The C interface as C sees it: the programs are compiled with the machine's `cc` against the header and the shared
 /// library, and run. Where there is no C compiler they are skipped.
 @Suite(.serialized) struct DrivenHostTests {
-    static let compiler = ["/usr/bin/cc", "/usr/local/bin/cc"].first { FileManager.default.isExecutableFile(atPath: $0) }
+    static let compiler = ["/usr/bin/cc", "/usr/local/bin/cc"].first {
+        FileManager.default.isExecutableFile(atPath: $0)
+    }
     static let reason: Comment = "no C compiler (cc) on this machine"
     static let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
         .deletingLastPathComponent().path
@@ -38,7 +40,8 @@ import Testing
         let folder = try ScratchFolder(prefix: "cmptcp")
         let program = try build(programs, into: folder)
         for name in [
-            "arguments", "handles", "options", "transfer", "close", "errors", "endpoints", "packets", "hostile", "linux",
+            "arguments", "handles", "options", "transfer", "close", "errors", "endpoints", "packets", "hostile",
+            "linux",
         ] {
             let child = try ChildProcess([program, name])
             #expect(try child.wait(timeout: 120) == .exited(0), "\(name): \(child.errorOutput)")

@@ -95,8 +95,11 @@ struct AddressBook {
     /// Withdraws an own address: REMOVE_ADDR where the peer may know it.
     mutating func removeLocal(_ address: IPAddress) -> AddressID? {
         guard let index = locals.firstIndex(where: { $0.value.address == address }) else { return nil }
-        let id = locals.remove(at: index).value.id
+        let gone = locals.remove(at: index).value
+        let id = gone.id
         attempts.removeAll { $0.local == address }
+        // What was neither announced nor joined from, the peer has not heard of.
+        if gone.use.isEmpty, id.rawValue != 0 { return id }
         enqueue(.removeAddress(RemoveAddress(id)))
         return id
     }
@@ -182,7 +185,8 @@ struct AddressBook {
                 continue
             }
             let hmac = KeyMaterial.addAddressHMAC(
-                senderKey: keys.local, receiverKey: keys.remote, addressID: local.id, address: local.address, port: local.port)
+                senderKey: keys.local, receiverKey: keys.remote, addressID: local.id, address: local.address,
+                port: local.port)
             enqueue(
                 .addAddress(
                     AddAddress(addressID: local.id, address: local.address, port: local.port, hmac: hmac)))

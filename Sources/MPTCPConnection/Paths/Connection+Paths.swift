@@ -68,7 +68,9 @@ extension Connection {
     public mutating func endpointRemoved(_ address: IPAddress, now: MonotonicInstant, counters: inout StackCounters) {
         addresses.retire(address)
         for index in contexts.indices
-        where contexts[index].setup.tuple.local.address == address && contexts[index].isJoin && !contexts[index].isClosed {
+        where contexts[index].setup.tuple.local.address == address && contexts[index].isJoin
+            && !contexts[index].isClosed
+        {
             resetSubflow(index, reason: MPTCPReset.administrativelyProhibited, why: "local endpoint removed")
             settle(index, now: now, counters: &counters)
         }

@@ -83,8 +83,6 @@ extension Connection {
         _ now: MonotonicInstant, _ counters: inout StackCounters
     ) -> TransmitMetadata? {
         if state.isMultipath { counters.count(.MPTCPRetrans) }
-        var range = range
-        range.push = repeatsPush(range)
         let room = contexts[index].tcp.optionRoom(for: .retransmit(range))
         let options =
             range.length > 0
@@ -118,14 +116,6 @@ extension Connection {
         }
         if !leads, !(configuration.wire.addressAlone && option.subtype == .addAddress) { options.append(signal) }
         return emit(.acknowledge, index, options, nil, into: &buffer, headroom, now)
-    }
-
-    private func repeatsPush(_ range: RetransmissionRange) -> Bool {
-        switch configuration.wire.push {
-        case .endOfBuffer: false
-        case .endOfBufferAndRepeats: range.length > 0 && range.dataOffset + Int64(range.length) == send.end
-        case .everySegment: range.length > 0
-        }
     }
 
     func bestReadySubflow() -> Int? {

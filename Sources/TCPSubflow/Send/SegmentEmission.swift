@@ -101,7 +101,7 @@ extension Subflow {
             if push { plan.flags.insert(.psh) }
             if fin { plan.flags.insert(.fin) }
             send.multipathOptionBytes = multipathBytes
-            noteData(mapping, plan.payload, fin: fin, now)
+            noteData(mapping, plan.payload, push: push, fin: fin, now)
         case .retransmit(let range):
             plan.sequence = range.subflowOffset
             plan.payload = max(0, range.length)
@@ -132,13 +132,15 @@ extension Subflow {
         }
     }
 
-    private mutating func noteData(_ mapping: SentMapping, _ length: Int, fin: Bool, _ now: MonotonicInstant) {
+    private mutating func noteData(
+        _ mapping: SentMapping, _ length: Int, push: Bool, fin: Bool, _ now: MonotonicInstant
+    ) {
         if sent.isEmpty, let last = send.lastDataSent, now - last > retransmissionTimeout {
             congestion.idle(
                 for: now - last, retransmissionTimeout: retransmissionTimeout, initialWindow: restartWindow, now: now)
         }
         let segment = dataPayloadLimit
-        enqueue(mapping, length, fin: fin, now)
+        enqueue(mapping, length, push: push && configuration.wire.push != .endOfBuffer, fin: fin, now)
         recovery.sentOut &+= length
         let room = congestionWindow &- inFlight
         if room < segment || (isInSlowStart && inFlight > congestionWindow / 2) {
@@ -150,14 +152,16 @@ extension Subflow {
 
     private mutating func noteFin(_ now: MonotonicInstant) {
         guard phase.maySendFin, send.finOffset == nil else { return }
-        enqueue(.none, 0, fin: true, now)
+        enqueue(.none, 0, push: false, fin: true, now)
     }
 
-    private mutating func enqueue(_ mapping: SentMapping, _ length: Int, fin: Bool, _ now: MonotonicInstant) {
+    private mutating func enqueue(
+        _ mapping: SentMapping, _ length: Int, push: Bool, fin: Bool, _ now: MonotonicInstant
+    ) {
         guard length > 0 || fin, send.finOffset == nil else { return }
         var record = SentRecord(
             start: send.next, sentAt: now, mapping: mapping, length: Int32(truncatingIfNeeded: min(length, 1 << 20)),
-            marks: [])
+            marks: push ? .push : [])
         if fin {
             record.marks.insert(.fin)
             send.finQueued = true

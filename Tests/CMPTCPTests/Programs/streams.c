@@ -115,7 +115,10 @@ static void transfer(cmptcp_config config, int protocol, int paths) {
     world_free(&w);
 }
 
+static void families(void);
+
 void test_transfer(void) {
+    families();
     cmptcp_config config = defaults();
     transfer(config, MPTCP, 2);
     transfer(config, MPTCP, 1);
@@ -133,6 +136,50 @@ void test_transfer(void) {
     config.send_buffer = 60000;
     config.congestion = "newreno";
     transfer(config, MPTCP, 1);
+}
+
+static struct sockaddr_in6 ipv6(const char *text, int port) {
+    struct sockaddr_in6 address;
+    memset(&address, 0, sizeof address);
+    address.sin6_family = AF_INET6;
+    address.sin6_port = htons((uint16_t)port);
+    CHECK(inet_pton(AF_INET6, text, &address.sin6_addr) == 1);
+    return address;
+}
+
+/* IPv6, and an IPv4 client at a listener on ::, who is seen by his mapped address. */
+static void families(void) {
+    cmptcp_config config = defaults();
+    world w = world_make(&config, &config);
+    struct sockaddr_in6 own = ipv6("fd00:1::1", 0), theirs = ipv6("fd00:1::2", 0), all = ipv6("::", 80), name;
+    CHECK(cmptcp_address_add(w.host[CLIENT], 11, (struct sockaddr *)&own, 64) == 0);
+    CHECK(cmptcp_address_add(w.host[SERVER], 21, (struct sockaddr *)&theirs, 64) == 0);
+    FAILS(cmptcp_address_add(w.host[SERVER], 21, (struct sockaddr *)&own, 129), EINVAL);
+    int listener = cmptcp_socket(w.host[SERVER], AF_INET6, SOCK_STREAM, MPTCP);
+    FAILS(cmptcp_bind(w.host[SERVER], listener, (struct sockaddr *)&all, sizeof(struct sockaddr_in)), EINVAL);
+    CHECK(cmptcp_bind(w.host[SERVER], listener, (struct sockaddr *)&all, sizeof all) == 0);
+    CHECK(cmptcp_listen(w.host[SERVER], listener, 4) == 0);
+    int client = cmptcp_socket(w.host[CLIENT], AF_INET6, SOCK_STREAM, MPTCP);
+    theirs.sin6_port = htons(80);
+    FAILS(cmptcp_connect(w.host[CLIENT], client, (struct sockaddr *)&theirs, sizeof theirs), EINPROGRESS);
+    world_run(&w, 100 * MS);
+    socklen_t length = sizeof name;
+    int server = cmptcp_accept(w.host[SERVER], listener, (struct sockaddr *)&name, &length);
+    CHECK(server >= 0 && length == sizeof name && name.sin6_family == AF_INET6);
+    CHECK(memcmp(&name.sin6_addr, &own.sin6_addr, 16) == 0);
+    length = sizeof name;
+    CHECK(cmptcp_getpeername(w.host[CLIENT], client, (struct sockaddr *)&name, &length) == 0);
+    CHECK(memcmp(&name.sin6_addr, &theirs.sin6_addr, 16) == 0 && name.sin6_port == htons(80));
+    exchange(&w, client, server);
+    int four = cmptcp_socket(w.host[CLIENT], AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in old = ipv4("10.0.1.2", 80);
+    FAILS(cmptcp_connect(w.host[CLIENT], four, any(&old), sizeof old), EINPROGRESS);
+    world_run(&w, 100 * MS);
+    length = sizeof name;
+    server = cmptcp_accept(w.host[SERVER], listener, (struct sockaddr *)&name, &length);
+    struct sockaddr_in6 mapped = ipv6("::ffff:10.0.1.1", 0);
+    CHECK(server >= 0 && memcmp(&name.sin6_addr, &mapped.sin6_addr, 16) == 0);
+    world_free(&w);
 }
 
 /* The same seed gives the same packets. */
