@@ -6,7 +6,7 @@
 public struct WireProfile: Sendable, Equatable, BitwiseCopyable {
     /// When data carries PSH.
     public enum Push: UInt8, Sendable, CaseIterable, BitwiseCopyable {
-        /// On the segment that empties the send buffer (RFC 9293 §3.9.1.2, MUST-61 allows more); not when it is repeated.
+        /// On the segment that empties the send buffer (RFC 9293 §3.9.1.2, MUST-61); not when it is repeated.
         case endOfBuffer
         /// The same, and again when that segment is repeated.
         case endOfBufferAndRepeats
@@ -18,7 +18,8 @@ public struct WireProfile: Sendable, Equatable, BitwiseCopyable {
     /// DATA_ACKs have 8 bytes from the first on; else 4 until an 8-byte number has come, which RFC 8684 §3.3.2 answers
     /// with 8.
     public var longDataAck = false
-    /// Mappings carry the low 4 bytes of the data sequence number (RFC 8684 §3.3.1); else all 8.
+    /// Mappings carry the low 4 bytes of the data sequence number; else all 8. For suites and slow connections alone:
+    /// RFC 8684 §3.3.1 demands 8 where 2^32 bytes could go within a segment's lifetime.
     public var shortDataSequence = false
     /// SACK permitted fills the padding of the timestamps in a SYN; else each option is padded by itself.
     public var packsSynchronize = true

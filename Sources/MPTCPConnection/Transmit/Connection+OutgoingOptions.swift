@@ -10,7 +10,7 @@ extension Connection {
         return usesLongDataAck ? .eight(value) : .four(UInt32(truncatingIfNeeded: value))
     }
 
-    //= RFC 8684 §3.3.1 a mapping may carry the low 4 bytes alone: no more than 2^31 bytes are ever outstanding here
+    //= RFC 8684 §3.3.1 the low 4 bytes may stand alone where they are not ambiguous: windows here are below 2^31 bytes
     private func outgoingSequence(_ offset: Int64) -> MappedDataSequence {
         let number = keys.localIDSN.advanced(by: offset).rawValue
         return configuration.wire.shortDataSequence ? .four(UInt32(truncatingIfNeeded: number)) : .eight(number)
