@@ -18,6 +18,7 @@ enum SettingName: String, CaseIterable {
     case dssFirst = "dss_first"
     case failFirst = "fail_first"
     case addAddressAlone = "add_addr_alone"
+    case addAddressProvesKeys = "add_addr_proves_keys"
     case resetTimestamps = "reset_timestamps"
     case fastCloseReason = "fastclose_reason"
     case synWindowWholeSegments = "syn_window_whole_segments"
@@ -95,6 +96,7 @@ enum SettingName: String, CaseIterable {
         case .dssFirst: settings.wire.signalFirst = isOn
         case .failFirst: settings.wire.failFirst = isOn
         case .addAddressAlone: settings.wire.addressAlone = isOn
+        case .addAddressProvesKeys: settings.wire.addressProvesKeys = isOn
         case .resetTimestamps: settings.wire.stampedResets = isOn
         case .fastCloseReason: settings.wire.fastCloseWithReason = isOn
         case .synWindowWholeSegments: settings.wire.synchronizesWholeSegments = isOn

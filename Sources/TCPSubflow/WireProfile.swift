@@ -31,6 +31,9 @@ public struct WireProfile: Sendable, Equatable, BitwiseCopyable {
     public var failFirst = false
     /// ADD_ADDR stands alone; else a DATA_ACK stands beside it where there is room.
     public var addressAlone = false
+    /// A proven ADD_ADDR shows that the peer has both keys, so joins and DSS follow before any DATA_ACK; else only a
+    /// DATA_ACK shows it, and that DSS gets through (RFC 8684 §3.1).
+    public var addressProvesKeys = false
     /// RSTs of a synchronized subflow carry timestamps (RFC 7323 §3.2 lets them be left out).
     public var stampedResets = false
     /// MP_TCPRST stands beside MP_FASTCLOSE on a RST.
@@ -48,6 +51,7 @@ public struct WireProfile: Sendable, Equatable, BitwiseCopyable {
         profile.signalFirst = true
         profile.failFirst = true
         profile.addressAlone = true
+        profile.addressProvesKeys = true
         profile.stampedResets = true
         profile.fastCloseWithReason = true
         profile.synchronizesWholeSegments = true

@@ -95,8 +95,7 @@ extension Connection {
         guard hmac == expected else { return counters.count(.addAddrBadHMAC) }
         counters.count(.AddAddr)
         if address.port != nil { counters.count(.PortAdd) }
-        // Its HMAC is made of both keys: proof as good as a DATA_ACK, and from Linux it comes without one.
-        noteKeysKnown()
+        if configuration.wire.addressProvesKeys { noteKeysKnown() }
         let echo = AddAddress(echoOf: address.addressID, address: address.address, port: address.port)
         if !addresses.enqueue(.addAddress(echo)) { counters.count(.AddAddrDrop) }
         let target = address.address

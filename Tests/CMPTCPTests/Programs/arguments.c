@@ -82,8 +82,8 @@ void test_arguments(void) {
     FAILS(cmptcp_option(host, NULL, 0), EFAULT);
     FAILS(cmptcp_option(host, "no such setting", 0), ENOENT);
     static const char *const switches[] = {
-        "packed_syn", "sack_first", "dss_first", "fail_first", "add_addr_alone", "reset_timestamps", "fastclose_reason",
-        "syn_window_whole_segments", "checksum", "nagle", "joins", "accept_unproven_addresses", "refuse_damage"};
+        "packed_syn", "sack_first", "dss_first", "fail_first", "add_addr_alone", "add_addr_proves_keys",
+        "reset_timestamps", "fastclose_reason", "syn_window_whole_segments", "checksum", "nagle", "joins", "accept_unproven_addresses", "refuse_damage"};
     for (size_t index = 0; index < sizeof switches / sizeof *switches; index++) {
         CHECK(cmptcp_option(host, switches[index], 1) == 0 && cmptcp_option(host, switches[index], 0) == 0);
         FAILS(cmptcp_option(host, switches[index], 2), EINVAL);

@@ -265,6 +265,6 @@ void test_linux(void) {
     two_paths(0);
     two_paths(5009);
     settings();
-    holes("linux", "A nop nop ts nop nop sack mp2/12:3", "P nop nop ts mp2/26:f nop nop");
-    holes(NULL, "A nop nop ts mp2/12:3 nop nop sack", "A nop nop ts mp2/26:f nop nop");
+    holes("linux", "A nop nop ts nop nop sack mp2/12:3", "P nop nop ts mp2/22:d nop nop");
+    holes(NULL, "A nop nop ts mp2/12:3 nop nop sack", "A nop nop ts mp2/22:d nop nop");
 }
