@@ -83,7 +83,8 @@ void test_arguments(void) {
     FAILS(cmptcp_option(host, "no such setting", 0), ENOENT);
     static const char *const switches[] = {
         "packed_syn", "sack_first", "dss_first", "fail_first", "add_addr_alone", "add_addr_proves_keys",
-        "reset_timestamps", "fastclose_reason", "syn_window_whole_segments", "checksum", "nagle", "joins", "accept_unproven_addresses", "refuse_damage"};
+        "reset_timestamps", "fastclose_reason", "syn_window_whole_segments", "checksum", "nagle", "joins",
+        "accept_unproven_addresses", "refuse_damage"};
     for (size_t index = 0; index < sizeof switches / sizeof *switches; index++) {
         CHECK(cmptcp_option(host, switches[index], 1) == 0 && cmptcp_option(host, switches[index], 0) == 0);
         FAILS(cmptcp_option(host, switches[index], 2), EINVAL);
@@ -146,7 +147,7 @@ void test_arguments(void) {
     CHECK(cmptcp_poll(host, NULL, 0) == 0);
     FAILS(cmptcp_poll(host, NULL, 1), EFAULT);
     FAILS(cmptcp_poll(host, NULL, (nfds_t)-1), EINVAL);
-    struct pollfd entries[3] = {{.fd = -1, .events = POLLIN}, {.fd = 9999, .events = POLLIN}, {.fd = rival, .events = 0}};
+    struct pollfd entries[3] = {{.fd = -1, .events = POLLIN}, {.fd = 9999, .events = POLLIN}, {.fd = rival}};
     CHECK(cmptcp_poll(host, entries, 3) == 2);
     CHECK(entries[0].revents == 0 && entries[1].revents == POLLNVAL && entries[2].revents == POLLHUP);
     CHECK(cmptcp_listen(host, plain, -1) == 0 && cmptcp_listen(host, plain, 5) == 0);

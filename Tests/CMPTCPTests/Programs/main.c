@@ -7,6 +7,7 @@ static const struct {
     {"arguments", test_arguments}, {"handles", test_handles}, {"options", test_options}, {"transfer", test_transfer},
     {"close", test_close},         {"errors", test_errors},   {"endpoints", test_endpoints},
     {"packets", test_packets},     {"hostile", test_hostile}, {"linux", test_linux},
+    {"random", test_random},
 };
 
 int main(int count, char **words) {

@@ -3,7 +3,9 @@
 
 enum { TOTAL = 1 << 20 };
 
-static uint8_t pattern(size_t position, int side) { return (uint8_t)(position * 31 + (position >> 8) + (size_t)side * 101); }
+static uint8_t pattern(size_t position, int side) {
+    return (uint8_t)(position * 31 + (position >> 8) + (size_t)side * 101);
+}
 
 /* Sends what fits of one direction; true when all is sent and the end told. */
 static int push(world *w, int side, int socket, size_t *sent) {
@@ -41,8 +43,7 @@ static int pull(world *w, int side, int socket, size_t *received) {
             return 1;
         }
         CHECK(peeked == 1 && first == bytes[0]);
-        for (ssize_t index = 0; index < count; index++) CHECK(bytes[index] == pattern(*received + (size_t)index, 1 - side));
-        *received += (size_t)count;
+        for (ssize_t index = 0; index < count; index++) CHECK(bytes[index] == pattern((*received)++, 1 - side));
     }
 }
 
@@ -99,7 +100,8 @@ static void transfer(cmptcp_config config, int protocol, int paths) {
     if (paths == 2) join_from_second(&w);
     int client, server, listener;
     world_connect(&w, protocol, &client, &server, &listener);
-    CHECK(is_multipath(&w, CLIENT, client) == (protocol == MPTCP) && is_multipath(&w, SERVER, server) == (protocol == MPTCP));
+    CHECK(is_multipath(&w, CLIENT, client) == (protocol == MPTCP));
+    CHECK(is_multipath(&w, SERVER, server) == (protocol == MPTCP));
     exchange(&w, client, server);
     CHECK(counter(&w, SERVER, "MPTcpExtMPJoinAckRx") == paths - 1);
     for (int side = 0; side < 2; side++) {
@@ -329,7 +331,8 @@ void test_endpoints(void) {
     /* Announced with a port; joined there, and nothing else is taken there. */
     world w = world_make(&config, &config);
     struct sockaddr_in announced = ipv4("10.0.2.2", 6001);
-    CHECK(cmptcp_endpoint_add(w.host[SERVER], 9, any(&announced), CMPTCP_ENDPOINT_SIGNAL | CMPTCP_ENDPOINT_BACKUP) == 0);
+    int flags = CMPTCP_ENDPOINT_SIGNAL | CMPTCP_ENDPOINT_BACKUP;
+    CHECK(cmptcp_endpoint_add(w.host[SERVER], 9, any(&announced), flags) == 0);
     world_connect(&w, MPTCP, &client, &server, &listener);
     CHECK(counter(&w, CLIENT, "MPTcpExtAddAddr") == 1 && counter(&w, CLIENT, "MPTcpExtPortAdd") == 1);
     CHECK(counter(&w, SERVER, "MPTcpExtEchoAdd") == 1 && counter(&w, SERVER, "MPTcpExtMPJoinAckRx") == 1);

@@ -72,4 +72,5 @@ void test_endpoints(void);
 void test_packets(void);
 void test_hostile(void);
 void test_linux(void);
+void test_random(void);
 #endif
