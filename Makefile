@@ -4,11 +4,12 @@
 SWIFT ?= swift
 BUILD := .build/release
 TOOL := $(BUILD)/mptcp
+CAPI := .build/capi
 # Kernel tests create namespaces and measure shares of bytes: they run after the others, alone.
 TEST := $(SWIFT) test -c release --skip-build --disable-xctest --disable-testable-imports
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit kernel-tests release bench bench-peer fmt fmt-check fuzz flood conformance tools \
+.PHONY: help capi demo test unit kernel-tests release bench bench-peer fmt fmt-check fuzz flood conformance tools \
 	tests-built clean middleboxes silence soak
 
 help:
@@ -16,6 +17,7 @@ help:
 	@echo 'make test     everything that can be tested here (installs Debian packages as root)'
 	@echo 'make conformance  the requirements of RFC 8684, 6824, 6897: what honours each, and which test proves it'
 	@echo 'make release  the tool, optimised: $(TOOL)'
+	@echo 'make capi     the driven host for C: $(CAPI)/libcmptcp.so and cmptcp.h'
 	@echo 'make bench    against the kernel, in one run (root)'
 	@echo 'make middleboxes  every middlebox x version x side x paths x 50 seeds, simulated: the table of outcomes'
 	@echo 'make silence  how long a receiver hears nothing when paths are lost, come back, change (simulated)'
@@ -29,6 +31,16 @@ test unit kernel-tests tests-built: export MPTCP_TESTABLE = 1
 
 release:
 	$(SWIFT) build -c release --product mptcp
+
+# With the Swift runtime inside, so that it runs where no Swift is; Package.swift looks at MPTCP_CAPI.
+capi: export MPTCP_CAPI = 1
+capi:
+	$(SWIFT) build -c release --product cmptcp
+	@mkdir -p $(CAPI)
+	@cp Sources/CMPTCP/Header/include/cmptcp.h $(CAPI)/cmptcp.h
+	@strip --strip-unneeded -o $(CAPI)/libcmptcp.so $(BUILD)/libcmptcp.so || cp $(BUILD)/libcmptcp.so $(CAPI)/libcmptcp.so
+	@echo 'library: $(CURDIR)/$(CAPI)/libcmptcp.so'
+	@echo 'header:  $(CURDIR)/$(CAPI)/cmptcp.h'
 
 demo: release
 	$(TOOL) demo

@@ -14,6 +14,19 @@ let settings: [SwiftSetting] = [
 let testable: [SwiftSetting] =
     Context.environment["MPTCP_TESTABLE"] == nil ? [] : [.unsafeFlags(["-enable-testing"])]
 
+/// `make capi` builds a library that carries the Swift runtime in itself and shows nothing but its C names.
+let selfContained: [LinkerSetting] =
+    Context.environment["MPTCP_CAPI"] == nil
+    ? []
+    : [
+        .unsafeFlags([
+            // swift-crypto brings FoundationEssentials, whose own libraries a shared object has to be told.
+            "-static-stdlib", "-l_FoundationCollections", "-l_FoundationCShims", "-Xlinker", "-z", "-Xlinker", "defs",
+            "-Xlinker", "--gc-sections", "-Xlinker",
+            "--version-script=\(Context.packageDirectory)/Sources/CMPTCP/exports.map",
+        ])
+    ]
+
 /// A module of ours with the house's compiler settings.
 func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: settings)
@@ -34,6 +47,7 @@ let package = Package(
     products: [
         .library(name: "MPTCPSockets", targets: ["MPTCPSockets"]),
         .library(name: "NetworkSimulation", targets: ["NetworkSimulation"]),
+        .library(name: "cmptcp", type: .dynamic, targets: ["CMPTCP"]),
         .executable(name: "mptcp", targets: ["mptcp"]),
     ],
     dependencies: [
@@ -70,6 +84,13 @@ let package = Package(
                 containers,
                 deques, logging,
             ]),
+        .target(name: "CMPTCPHeader", path: "Sources/CMPTCP/Header"),
+        .target(
+            name: "CMPTCP",
+            dependencies: [
+                "CMPTCPHeader", "HostStack", "MPTCPConnection", "TCPSubflow", "TransportPolicies", "TransportValues",
+            ],
+            exclude: ["Header", "exports.map"], swiftSettings: settings, linkerSettings: selfContained),
         .executableTarget(
             name: "mptcp",
             dependencies: [
@@ -114,6 +135,8 @@ let package = Package(
         tests("MPTCPSocketsTests", ["MPTCPSockets", "HostStack", "MPTCPConnection", "TransportValues"]),
         tests("ToolTests", ["LabSupport"]),
         tests("ConformanceTests", ["Conformance"]),
+        .testTarget(
+            name: "CMPTCPTests", dependencies: ["LabSupport", "CMPTCP"], exclude: ["Programs"], swiftSettings: settings),
         .target(name: "LabSupport", path: "Tests/LabSupport", swiftSettings: settings),
         .testTarget(
             name: "KernelTests", dependencies: ["LabSupport"], exclude: ["Peers"], swiftSettings: settings),

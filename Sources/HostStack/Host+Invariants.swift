@@ -103,7 +103,7 @@ extension Host {
         if !tokens.isEmpty { return "\(tokens.count) tokens" }
         if !deadlines.isEmpty || nextDeadline != .distantFuture { return "a timer runs" }
         if listeners.contains(where: { $0.halfOpen > 0 || !$0.queue.isEmpty }) { return "a listener holds connections" }
-        if !ready.isEmpty || !resets.isEmpty || !events.isEmpty { return "something waits to be sent or told" }
+        if !ready.isEmpty || !replies.isEmpty || !events.isEmpty { return "something waits to be sent or told" }
         if bytesHeld > 0 { return "\(bytesHeld) bytes" }
         return nil
     }

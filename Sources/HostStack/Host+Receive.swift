@@ -95,11 +95,12 @@ extension Host {
         _ segment: TCPSegment, _ tuple: FourTuple, _ interface: InterfaceID, now: MonotonicInstant
     ) {
         guard let index = listenerFor(tuple.local) else {
-            guard joinPorts[tuple.local.port] != nil else {
+            //= RFC 8684 §3.4.1 a port that was announced for joins takes nothing else: a new connection there would not be
+            // what its listener is for
+            guard joinPorts[tuple.local.port] != nil || routes.announces(tuple.local) else {
                 return refuse(segment, tuple, interface, reason: nil, now: now)
             }
-            // The port was announced for joins: a new connection there would not be what its listener is for.
-            counters.count(.MPCapableEndpAttempt)
+            if case .capable? = segment.options.multipath.other { counters.count(.MPCapableEndpAttempt) }
             return refuse(segment, tuple, interface, reason: MPTCPReset.administrativelyProhibited, now: now)
         }
         //= RFC 9293 §3.10.7.2 a listener bounds what waits: the peer tries again
@@ -129,7 +130,7 @@ extension Host {
         _ segment: TCPSegment, _ tuple: FourTuple, _ interface: InterfaceID, token: UInt32, now: MonotonicInstant
     ) {
         guard let slot = tokens[token], let local = routes.local(tuple.local.address),
-            slots[Int(slot)].takesJoins(at: tuple.local.port)
+            slots[Int(slot)].takesJoins(at: tuple.local.port) || routes.announces(tuple.local)
         else {
             counters.count(.MPJoinNoTokenFound)
             return refuse(segment, tuple, interface, reason: MPTCPReset.multipathSpecificError, now: now)
@@ -141,6 +142,7 @@ extension Host {
         }
         let arrived = LocalAddress(id: local.id, address: local.address, interface: interface)
         var setup = setup(tuple, arrived, now: now)
+        setup.isBackup = local.use.contains(.backup)
         if slots[Int(slot)].connection?.initialTuple.local == tuple.local { setup.localAddressID = AddressID(0) }
         switch slots[Int(slot)].connection?.acceptJoin(setup, syn: segment, now: now, counters: &counters) ?? .refused {
         case .accepted(let subflow):

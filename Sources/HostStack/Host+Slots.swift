@@ -200,7 +200,9 @@ extension Host {
         let index = Int(slot)
         var opened = false
         while let request = slots[index].connection?.nextPathRequest(now: now) ?? nil {
-            let local = request.local
+            let local =
+                request.local.address.isUnspecified
+                ? routes.source(for: request.remote.address) ?? request.local : request.local
             guard !routes.isBroadcast(request.remote.address), !routes.isLocal(request.remote.address) else {
                 counters.count(.addAddrInvalid)
                 slots[index].connection?.pathUnavailable(request)
@@ -219,7 +221,8 @@ extension Host {
                 continue
             }
             var setup = setup(tuple, local, now: now)
-            setup.localAddressID = request.local.id
+            setup.localAddressID = local.address == slots[index].initialTuple?.local.address ? AddressID(0) : local.id
+            setup.isBackup = local.use.contains(.backup)
             guard
                 let subflow = slots[index].connection?.openJoin(
                     setup, remoteAddressID: request.remoteID, isUnproven: request.isUnproven, now: now,

@@ -66,7 +66,7 @@ extension Host {
         return ListenerID(index: Int32(index), generation: generation)
     }
 
-    private func listener(_ id: ListenerID) -> Int? {
+    func listener(_ id: ListenerID) -> Int? {
         let index = Int(id.index)
         guard index < listeners.count, listeners[index].generation == id.generation, listeners[index].isOpen else {
             return nil
@@ -172,6 +172,11 @@ extension Host {
     public func localEndpoint(_ id: ConnectionID) -> Endpoint? {
         guard let index = slot(id) else { return nil }
         return slots[index].initialTuple?.local
+    }
+
+    public func remoteEndpoint(_ id: ConnectionID) -> Endpoint? {
+        guard let index = slot(id) else { return nil }
+        return slots[index].initialTuple?.remote
     }
 
     public func localEndpoint(_ id: ListenerID) -> Endpoint? { listener(id).map { listeners[$0].endpoint } }

@@ -87,7 +87,8 @@ public struct Host: ~Copyable {
 
     /// A new address is joined from, or announced, by the connections that are open.
     public mutating func addAddress(_ address: IPAddress, prefixLength: Int, to interface: InterfaceID) {
-        routes.addAddress(address, prefixLength: prefixLength, to: interface)
+        routes.addAddress(
+            address, prefixLength: prefixLength, to: interface, use: configuration.usesEndpoints ? [] : .automatic)
     }
 
     /// Makes the connections that are open use addresses that were added since they began.

@@ -64,17 +64,42 @@ struct RouteTable {
         interfaces[Int(id.rawValue)].mtu = mtu
     }
 
-    mutating func addAddress(_ address: IPAddress, prefixLength: Int, to interface: InterfaceID) {
+    mutating func addAddress(
+        _ address: IPAddress, prefixLength: Int, to interface: InterfaceID, use: EndpointUse = .automatic
+    ) {
         guard !addresses.contains(where: { $0.value.address == address }) else { return }
-        //= RFC 8684 §3.4.1 an ID stands for one address; it is used again only when 254 others have been
-        var id = AddressID(nextAddressID)
-        for _ in 0..<255 where addresses.contains(where: { $0.value.id == id }) {
-            id = AddressID(id.rawValue == 255 ? 1 : id.rawValue + 1)
+        var value = LocalAddress(id: freshAddressID(), address: address, interface: interface)
+        value.use = use
+        addresses.append(Address(value: value, prefixLength: prefixLength))
+    }
+
+    //= RFC 8684 §3.4.1 an ID stands for one address; it is used again only when 254 others have been
+    /// The next identifier that no address has; with more than 255 of them they repeat.
+    private mutating func freshAddressID() -> AddressID {
+        for _ in 0..<255 {
+            let id = AddressID(nextAddressID)
+            nextAddressID = nextAddressID == 255 ? 1 : nextAddressID + 1
+            if !addresses.contains(where: { $0.value.id == id }) { return id }
         }
-        nextAddressID = id.rawValue == 255 ? 1 : id.rawValue + 1
-        addresses.append(
-            Address(
-                value: LocalAddress(id: id, address: address, interface: interface), prefixLength: prefixLength))
+        return AddressID(nextAddressID)
+    }
+
+    /// Gives an address its use and identifier; whoever had that identifier gets another. False: there is no such address.
+    mutating func setEndpoint(_ address: IPAddress, id: AddressID, use: EndpointUse, port: UInt16?) -> Bool {
+        guard let index = addresses.firstIndex(where: { $0.value.address == address }) else { return false }
+        let other = addresses.firstIndex { $0.value.id == id && $0.value.address != address }
+        addresses[index].value.id = id
+        addresses[index].value.use = use
+        addresses[index].value.port = port
+        if let other { addresses[other].value.id = freshAddressID() }
+        return true
+    }
+
+    /// Whether joins to this endpoint are invited, and nothing else.
+    func announces(_ endpoint: Endpoint) -> Bool {
+        addresses.contains {
+            $0.value.port == endpoint.port && $0.value.address == endpoint.address && $0.value.use.contains(.signal)
+        }
     }
 
     mutating func removeAddress(_ address: IPAddress) { addresses.removeAll { $0.value.address == address } }

@@ -10,7 +10,7 @@ public import WireFormats
 /// segments and the time, takes packets with ``transmit(into:headroom:now:counters:)`` and asks ``takeEvents()``.
 public struct Connection: ~Copyable {
     public let role: ConnectionRole
-    public let configuration: ConnectionConfiguration
+    public internal(set) var configuration: ConnectionConfiguration
     var state: ProtocolState
     var phase: ConnectionPhase = .handshake
     var keys: ConnectionKeys
@@ -43,7 +43,8 @@ public struct Connection: ~Copyable {
     var dataFinSince = MonotonicInstant.distantFuture
     /// Checksums were in use when the connection was Multipath TCP.
     var hadChecksum = false
-    /// Version 0's third ACK, with both keys, goes out before any data (RFC 6824 §3.1).
+    /// The third ACK, with both keys, goes out before anything else: in version 0 (RFC 6824 §3.1), and where a DATA_FIN
+    /// waits already, which can't tell them.
     var thirdAckDue = false
     /// Where an ACK with MP_FASTCLOSE goes out before the RST (version 0).
     var fastCloseSubflow: Int?
@@ -76,8 +77,8 @@ public struct Connection: ~Copyable {
     var events: ConnectionEvents = []
     var readableReported = false
     var writableWanted = false
-    var acceptedReported = false
-    var connectedReported = false
+    /// The first handshake was completed.
+    var wasEstablished = false
     /// A host error ended the first handshake (ICMP); reported in place of a time-out.
     var handshakeError: ConnectionCloseReason?
     /// Nobody will read any more: what arrives is thrown away, so that the close can end.
@@ -100,6 +101,7 @@ public struct Connection: ~Copyable {
         send = SendStream(limit: configuration.sendBuffer, unsentLimit: configuration.unsentBuffer)
         receive = ReceiveStream(
             initial: configuration.initialReceiveWindow, maximum: configuration.receiveBuffer)
+        usesLongDataAck = configuration.wire.longDataAck
         pathUse = configuration.pathUse
         scheduler = PacketScheduler(configuration.scheduler)
         addresses = AddressBook(limit: configuration.acceptedAddresses, joinPort: configuration.joinPort)
@@ -228,6 +230,14 @@ public struct Connection: ~Copyable {
             lowest = min(lowest ?? low, low)
         }
         return lowest
+    }
+
+    /// The peer has shown that it knows both keys (RFC 8684 §3.1).
+    mutating func noteKeysKnown() {
+        peerHasOurKey = true
+        guard state == .multipath(confirmed: false) else { return }
+        state = .multipath(confirmed: true)
+        wantsPathCheck = true
     }
 
     // MARK: Events

@@ -1,3 +1,4 @@
+public import TCPSubflow
 public import TransportPolicies
 public import TransportValues
 public import WireFormats
@@ -101,11 +102,16 @@ public struct ConnectionConfiguration: Sendable {
     public var keepaliveProbes = 6
     /// How long a subflow stays in TIME-WAIT (2 MSL, RFC 9293 §3.3.2).
     public var timeWait: TimeSpan = .seconds(60)
+    /// Order of options, PSH, sizes: what the specifications leave open.
+    public var wire = WireProfile()
+    /// The shift announced for our window, 0...14; nil: the smallest that tells all of ``receiveBuffer``.
+    public var fixedWindowScale: UInt8?
 
     public init() {}
 
-    /// The smallest shift with which the largest window fits into 16 bits (RFC 7323 §2.3).
+    /// The smallest shift with which the largest window fits into 16 bits (RFC 7323 §2.3), or the one that was set.
     public var windowScale: UInt8 {
+        if let fixedWindowScale { return min(fixedWindowScale, 14) }
         var shift: UInt8 = 0
         while shift < 14, receiveBuffer >> Int(shift) > 65_535 { shift += 1 }
         return shift

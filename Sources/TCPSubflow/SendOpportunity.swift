@@ -39,13 +39,18 @@ public struct RetransmissionRange: BitwiseCopyable, Sendable, Equatable {
     public var dataOffset: Int64
     /// A FIN follows the last byte.
     public var fin: Bool
+    /// The segment is to carry PSH.
+    public var push: Bool
 
-    public init(subflowOffset: Int64, length: Int, mapping: SentMapping, dataOffset: Int64, fin: Bool) {
+    public init(
+        subflowOffset: Int64, length: Int, mapping: SentMapping, dataOffset: Int64, fin: Bool, push: Bool = false
+    ) {
         self.subflowOffset = subflowOffset
         self.length = length
         self.mapping = mapping
         self.dataOffset = dataOffset
         self.fin = fin
+        self.push = push
     }
 }
 

@@ -59,6 +59,7 @@ public struct SubflowConfiguration: Sendable {
     public var timeWait = TimeSpan.seconds(60 as Int64)
     /// Largest payload that the sender keeps in sent records: how many, whatever the windows allow.
     public var maximumSentRecords = 65_536
+    public var wire = WireProfile()
 
     public init(maximumSegmentSize: Int, windowScale: UInt8 = 7, maximumBurst: Int? = nil) {
         self.maximumSegmentSize = maximumSegmentSize

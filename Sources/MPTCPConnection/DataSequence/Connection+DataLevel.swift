@@ -23,6 +23,8 @@ extension Connection {
                 if contexts[index].isDying { return }
             }
         } else if case .capable(let capable)? = options.other, let length = capable.dataLength {
+            // It stands for the 8-byte number that follows from the key, and Linux answers it so.
+            usesLongDataAck = true
             mapping = interpretFirstData(index, segment, capable, length: length, counters: &counters)
         }
         if options.other != nil {
@@ -77,11 +79,7 @@ extension Connection {
         }
         // An acknowledgement of what was never sent is a lie or damage: it must not free anything.
         guard offset <= send.sentEnd else { return counters.count(.dataAckBeyondSent) }
-        peerHasOurKey = true
-        if state == .multipath(confirmed: false) {
-            state = .multipath(confirmed: true)
-            wantsPathCheck = true
-        }
+        noteKeysKnown()
         if offset < send.acknowledged { return counters.count(.dataAckOld) }
         let finBefore = send.finish
         if send.acknowledge(upTo: offset) > 0 { noteDataProgress(now: now) }

@@ -113,6 +113,13 @@ struct ReceiveStream: ~Copyable {
         return count
     }
 
+    /// The same without consuming them.
+    func peek(into target: inout MutableRawSpan) -> Int {
+        let count = min(available, target.byteCount)
+        ring.copy(at: readPosition, count: count, into: &target, at: 0)
+        return count
+    }
+
     /// - Precondition: `count` is at most ``available``.
     mutating func consume(_ count: Int) {
         precondition(count >= 0 && count <= available)

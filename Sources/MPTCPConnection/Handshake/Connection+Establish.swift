@@ -60,7 +60,7 @@ extension Connection {
         peerForbidsJoinToInitial = capable.noAdditionalSubflows
         keys.learn(remote: key)
         state = .multipath(confirmed: false)
-        thirdAckDue = !keys.version.hasCapableWithData
+        thirdAckDue = !keys.version.hasCapableWithData || send.finish != .open
         countEstablished(&counters)
     }
 
@@ -112,6 +112,7 @@ extension Connection {
     private mutating func open() {
         guard phase == .handshake else { return }
         phase = .open
+        wasEstablished = true
         events.insert(role == .initiator ? .connected : .accepted)
     }
 

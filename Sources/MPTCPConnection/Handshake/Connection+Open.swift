@@ -153,6 +153,7 @@ extension Connection {
                 idle: idle, interval: configuration.keepaliveInterval, probes: configuration.keepaliveProbes)
         }
         result.timeWait = configuration.timeWait
+        result.wire = configuration.wire
         return result
     }
 

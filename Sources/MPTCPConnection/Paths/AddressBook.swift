@@ -1,20 +1,6 @@
 public import TransportValues
 import WireFormats
 
-/// One address of this host, as it may be used for further subflows or announced.
-public struct LocalAddress: Sendable, Equatable {
-    /// The host's identifier of the address, 1...255; the address of a connection's first subflow is 0 there.
-    public var id: AddressID
-    public var address: IPAddress
-    public var interface: InterfaceID
-
-    public init(id: AddressID, address: IPAddress, interface: InterfaceID) {
-        self.id = id
-        self.address = address
-        self.interface = interface
-    }
-}
-
 /// A subflow that the connection wants opened.
 public struct PathRequest: Sendable, Equatable {
     public var local: LocalAddress
@@ -54,6 +40,11 @@ struct AddressBook {
         var tries: Int
         var notBefore: MonotonicInstant
         var isOpen: Bool
+
+        /// An attempt from an unspecified address stands for one from whatever address the routes chose.
+        func matches(_ local: IPAddress, _ remote: Endpoint) -> Bool {
+            self.remote == remote && (self.local == local || self.local.isUnspecified)
+        }
     }
 
     static let announcementTries = 4
@@ -95,14 +86,29 @@ struct AddressBook {
 
     /// Takes the host's addresses; new ones are announced when `announce` says so.
     mutating func setLocals(_ values: [LocalAddress], announce: Bool, now: MonotonicInstant) {
-        for value in values where !locals.contains(where: { $0.value.address == value.address }) {
+        for value in values {
+            let place = locals.firstIndex { $0.value.address == value.address }
+            if let place, locals[place].value.use == value.use, locals[place].value.port == value.port { continue }
             var local = Local(value: value, announcedID: value.id)
-            if value.address == initialLocal { local.value.id = AddressID(0) }
-            if announce, value.address != initialLocal || joinPort != nil, !value.address.isLinkLocal {
+            let port = value.port ?? joinPort
+            if value.address == initialLocal, value.port == nil { local.value.id = AddressID(0) }
+            let isAnnounced = value.use.contains(.signal) || value.use.contains(.automatic) && announce
+            if isAnnounced, value.address != initialLocal || port != nil, !value.address.isLinkLocal {
                 local.announcement = .waiting(until: now, tries: 0)
             }
-            locals.append(local)
+            if let place { locals[place] = local } else { locals.append(local) }
         }
+    }
+
+    /// Its owner uses an own address no more: REMOVE_ADDR where the peer may know it.
+    mutating func retire(_ address: IPAddress) {
+        guard let index = locals.firstIndex(where: { $0.value.address == address }) else { return }
+        let id = locals[index].announcedID
+        locals[index].value.use = []
+        locals[index].value.port = nil
+        locals[index].announcement = .none
+        attempts.removeAll { $0.local == address }
+        if id.rawValue != 0 { enqueue(.removeAddress(RemoveAddress(id))) }
     }
 
     //= RFC 8684 §3.4.2 an address that goes is withdrawn, in use or not
@@ -111,6 +117,8 @@ struct AddressBook {
         guard let index = locals.firstIndex(where: { $0.value.address == address }) else { return nil }
         let local = locals.remove(at: index)
         attempts.removeAll { $0.local == address }
+        // What was neither announced nor joined from, the peer has not heard of.
+        if local.value.use.isEmpty, local.value.id.rawValue != 0 { return local.value.id }
         var removal = RemoveAddress(local.value.id)
         if local.announcedID != local.value.id, local.announcement != .none { removal.append(local.announcedID) }
         enqueue(.removeAddress(removal))
@@ -145,7 +153,7 @@ struct AddressBook {
     mutating func noteEcho(_ address: AddAddress) -> Bool {
         guard
             let index = locals.firstIndex(where: {
-                $0.announcedID == address.addressID && $0.value.address == address.address && address.port == joinPort
+                $0.announcedID == address.addressID && $0.value.address == address.address && address.port == ($0.value.port ?? joinPort)
             })
         else { return false }
         locals[index].announcement = .echoed
@@ -198,16 +206,17 @@ struct AddressBook {
             }
             let id = locals[index].announcedID
             let address = locals[index].value.address
+            let port = locals[index].value.port ?? joinPort
             if keys.version == .zero {
                 // Nobody echoes: said twice, in case the first is lost.
-                enqueue(.addAddress(AddAddress(version0: id, address: address, port: joinPort)))
+                enqueue(.addAddress(AddAddress(version0: id, address: address, port: port)))
                 locals[index].announcement =
                     tries == 0 ? .waiting(until: now + .seconds(1 as Int64), tries: 1) : .unanswered
                 continue
             }
             let hmac = KeyMaterial.addAddressHMAC(
-                senderKey: keys.local, receiverKey: keys.remote, addressID: id, address: address, port: joinPort)
-            enqueue(.addAddress(AddAddress(addressID: id, address: address, port: joinPort, hmac: hmac)))
+                senderKey: keys.local, receiverKey: keys.remote, addressID: id, address: address, port: port)
+            enqueue(.addAddress(AddAddress(addressID: id, address: address, port: port, hmac: hmac)))
             locals[index].announcement = .waiting(until: now + .seconds(Int64(1 << tries)), tries: tries + 1)
         }
     }
@@ -223,14 +232,14 @@ struct AddressBook {
         for remote in remotes {
             //= RFC 8684 §3.1 C set: no further subflow to that address and port, under whatever ID it is announced
             if skipInitialRemote, remote.endpoint == initialRemote { continue }
-            for local in locals where local.value.address.isIPv6 == remote.endpoint.address.isIPv6 {
-                if inUse(local.value.address, remote.endpoint) {
-                    noteOpen(local.value.address, remote.endpoint)
+            for local in candidates(for: remote, isUrgent: isUrgent) {
+                if inUse(local.address, remote.endpoint) {
+                    noteOpen(local.address, remote.endpoint)
                     continue
                 }
-                let request = PathRequest(
-                    local: local.value, remote: remote.endpoint, remoteID: remote.id, isUnproven: !remote.isProven)
                 if !remote.isProven, unprovenLeft == 0 { continue }
+                let request = PathRequest(
+                    local: local, remote: remote.endpoint, remoteID: remote.id, isUnproven: !remote.isProven)
                 if begin(request, now: now) {
                     if !remote.isProven { unprovenLeft -= 1 }
                     return request
@@ -240,6 +249,21 @@ struct AddressBook {
         // What is due and was not begun can't be: its addresses are gone, or not to be used. It must not stay due.
         attempts.removeAll { !$0.isOpen && $0.notBefore <= now && (hurries || $0.tries < Self.joinTries) }
         return nil
+    }
+
+    /// The own addresses that may join this one of the peer's.
+    private func candidates(for remote: Remote, isUrgent: Bool) -> [LocalAddress] {
+        let family = locals.map(\.value).filter { $0.address.isIPv6 == remote.endpoint.address.isIPv6 }
+        if remote.id.rawValue == 0 {
+            return family.filter {
+                $0.use.contains(.automatic)
+                    || ($0.address == initialLocal ? isUrgent : $0.use.contains(.subflow))
+            }
+        }
+        let meshed = family.filter { $0.use.contains(.automatic) || $0.use.contains(.fullMesh) }
+        guard meshed.isEmpty, !family.isEmpty else { return meshed }
+        let any = remote.endpoint.address.isIPv6 ? IPAddress.anyIPv6 : .anyIPv4
+        return [LocalAddress(id: AddressID(0), address: any, interface: family[0].interface)]
     }
 
     /// A pair that is in use, whoever opened it, is not tried.
@@ -281,7 +305,7 @@ struct AddressBook {
         guard locals.contains(where: { $0.value.address == local }),
             remotes.contains(where: { $0.endpoint == remote })
         else { return }
-        if let index = attempts.firstIndex(where: { $0.local == local && $0.remote == remote }) {
+        if let index = attempts.firstIndex(where: { $0.matches(local, remote) }) {
             if forGood { attempts[index].tries = Self.joinTries }
             guard attempts[index].isOpen else { return }
             attempts[index].isOpen = false
@@ -314,7 +338,7 @@ struct AddressBook {
 
     /// A join succeeded: the next failure is the first.
     mutating func noteJoined(_ local: IPAddress, _ remote: Endpoint) {
-        for index in attempts.indices where attempts[index].local == local && attempts[index].remote == remote {
+        for index in attempts.indices where attempts[index].matches(local, remote) {
             attempts[index].tries = 1
         }
     }

@@ -29,7 +29,7 @@ extension Connection {
         let request = addresses.nextPair(
             now: now, skipInitialRemote: peerForbidsJoinToInitial, isUrgent: isPathless
         ) { local, remote in
-            used.contains { $0.0 == local && $0.1 == remote }
+            used.contains { ($0.0 == local || local.isUnspecified) && $0.1 == remote }
         }
         if request == nil { wantsPathCheck = false }
         return request
@@ -73,6 +73,18 @@ extension Connection {
         addresses.postpone(request, until: until)
     }
 
+    /// An own address is no endpoint any more: it is withdrawn, and the joins from and to it end.
+    public mutating func endpointRemoved(_ address: IPAddress, now: MonotonicInstant, counters: inout StackCounters) {
+        addresses.retire(address)
+        for index in contexts.indices
+        where contexts[index].setup.tuple.local.address == address && contexts[index].isJoin
+            && !contexts[index].isClosed
+        {
+            resetSubflow(index, reason: MPTCPReset.administrativelyProhibited, why: "local endpoint removed")
+            settle(index, now: now, counters: &counters)
+        }
+    }
+
     public mutating func pathUnavailable(_ request: PathRequest) { addresses.noteUnreachable(request) }
 
     // MARK: The peer's announcements
@@ -92,6 +104,7 @@ extension Connection {
         guard hmac == expected else { return counters.count(.addAddrBadHMAC) }
         counters.count(.AddAddr)
         if address.port != nil { counters.count(.PortAdd) }
+        if configuration.wire.addressProvesKeys { noteKeysKnown() }
         let echo = AddAddress(echoOf: address.addressID, address: address.address, port: address.port)
         if !addresses.enqueue(.addAddress(echo)) { counters.count(.AddAddrDrop) }
         let target = address.address

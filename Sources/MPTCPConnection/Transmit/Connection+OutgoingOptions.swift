@@ -10,6 +10,12 @@ extension Connection {
         return usesLongDataAck ? .eight(value) : .four(UInt32(truncatingIfNeeded: value))
     }
 
+    //= RFC 8684 §3.3.1 the low 4 bytes may stand alone where they are not ambiguous: windows here are below 2^31 bytes
+    private func outgoingSequence(_ offset: Int64) -> MappedDataSequence {
+        let number = keys.localIDSN.advanced(by: offset).rawValue
+        return configuration.wire.shortDataSequence ? .four(UInt32(truncatingIfNeeded: number)) : .eight(number)
+    }
+
     /// MP_CAPABLE with both keys, for as long as nothing proves that the peer has ours.
     private func capableWithKeys() -> MPCapable {
         var capable = MPCapable(version: keys.version.rawValue)
@@ -68,7 +74,7 @@ extension Connection {
         var signal = DataSequenceSignal()
         if !receivesAsTCP { signal.dataAck = outgoingDataAck }
         signal.mapping = DSSMapping(
-            dataSequence: .eight(keys.localIDSN.advanced(by: mapping.dataOffset).rawValue),
+            dataSequence: outgoingSequence(mapping.dataOffset),
             subflowSequence: UInt32(truncatingIfNeeded: mapping.subflowOffset),
             length: UInt16(truncatingIfNeeded: Int(mapping.length) + (mapping.dataFin ? 1 : 0)),
             checksum: mapping.hasChecksum ? mapping.checksum : nil)
@@ -96,12 +102,14 @@ extension Connection {
         case .joinSynSent, .joinSynReceived:
             return options
         //= RFC 8684 §3.1 the third ACK carries MP_CAPABLE with both keys when no data goes with it
-        case .initial where mustRepeatKeys:
+        //= RFC 8684 §3.3.3 a DATA_FIN that waited for the peer to know the keys would wait for ever: no data will tell
+        case .initial where mustRepeatKeys && (send.finish != .sent || thirdAckDue):
             options.append(.capable(capableWithKeys()))
             return options
         case .initial, .joined:
             break
         }
+        if configuration.wire.failFirst { appendFailure(to: &options, &counters) }
         var signal = DataSequenceSignal()
         if !receivesAsTCP { signal.dataAck = outgoingDataAck }
         if send.finish == .sent {
@@ -112,11 +120,11 @@ extension Connection {
                 ? InternetChecksum.dataSequenceChecksum(
                     dataSequence: number, subflowSequence: 0, length: 1, payloadSum: 0) : nil
             signal.mapping = DSSMapping(
-                dataSequence: .eight(number), subflowSequence: 0, length: 1, checksum: checksum)
+                dataSequence: outgoingSequence(send.end), subflowSequence: 0, length: 1, checksum: checksum)
             signal.dataFin = true
         }
         if signal.dataAck != nil || signal.mapping != nil { options.append(signal) }
-        appendFailure(to: &options, &counters)
+        if !configuration.wire.failFirst { appendFailure(to: &options, &counters) }
         //= RFC 8684 §3.3.8 MP_PRIO changes the priority of the subflow on which it is sent
         if let backup = contexts[index].priorityDue,
             options.append(.priority(MPPriority(backup: backup, addressID: nil)))
@@ -184,6 +192,11 @@ extension Connection {
         if case .closed(.aborted) = phase, keys.remote != 0, keys.version.allowsFastCloseOnReset {
             options.append(.fastClose(MPFastClose(receiverKey: keys.remote)))
             counters.count(.MPFastcloseTx)
+            if configuration.wire.fastCloseWithReason, keys.version.hasReset,
+                options.append(.reset(MPTCPReset(transient: false, reason: MPTCPReset.unspecified)))
+            {
+                counters.count(.MPRstTx)
+            }
             return options
         }
         //= RFC 8684 §3.7 MP_FAIL on the RST where a checksum failed, or what is under way is not contiguous

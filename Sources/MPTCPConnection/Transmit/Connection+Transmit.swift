@@ -30,6 +30,10 @@ extension Connection {
                 settle(index, now: now, counters: &counters)
                 return packet
             case .synchronize:
+                // An address is echoed before it is joined, as Linux does it.
+                if contexts[index].isJoin, let packet = transmitControl(into: &buffer, headroom, now, &counters) {
+                    return packet
+                }
                 let options = synchronizeOptions(index, counters: &counters)
                 return emit(.synchronize, index, options, nil, into: &buffer, headroom, now)
             case .retransmit(let range):
@@ -39,10 +43,12 @@ extension Connection {
             }
         }
         if thirdAckDue, contexts[0].isReady {
-            thirdAckDue = false
             let options = acknowledgeOptions(
                 0, room: contexts[0].tcp.optionRoom(for: .acknowledge), counters: &counters)
-            return emit(.acknowledge, 0, options, nil, into: &buffer, headroom, now)
+            thirdAckDue = false
+            let packet = emit(.acknowledge, 0, options, nil, into: &buffer, headroom, now)
+            if send.finish == .sent { contexts[0].tcp.requestAcknowledgement() }
+            return packet
         }
         if let packet = transmitControl(into: &buffer, headroom, now, &counters) { return packet }
         if let packet = transmitData(into: &buffer, headroom, now, &counters) { return packet }
@@ -100,12 +106,17 @@ extension Connection {
         signalRun += 1
         if signalRun == 2 { signalPause = now + max(contexts[index].tcp.roundTrip.smoothed, .milliseconds(10)) }
         addresses.removeOutgoing()
+        var signal = DataSequenceSignal()
+        signal.dataAck = outgoingDataAck
+        let leads = configuration.wire.signalFirst && option.subtype != .addAddress
         var emission = Subflow.Emission.acknowledge
         var options = OptionBlock(capacity: contexts[index].tcp.optionRoom(for: emission))
+        if leads { options.append(signal) }
         if !options.append(option) {
             // An IPv6 address with port and HMAC does not fit beside timestamps: as Linux does, they are left out once.
             emission = .unstampedAcknowledge
             options = OptionBlock(capacity: contexts[index].tcp.optionRoom(for: emission))
+            if leads { options.append(signal) }
             guard options.append(option) else {
                 counters.count(.AddAddrTxDrop)
                 return nil
@@ -117,9 +128,7 @@ extension Connection {
         case .priority: counters.count(.MPPrioTx)
         default: break
         }
-        var signal = DataSequenceSignal()
-        signal.dataAck = outgoingDataAck
-        _ = options.append(signal)
+        if !leads, !(configuration.wire.addressAlone && option.subtype == .addAddress) { options.append(signal) }
         return emit(emission, index, options, nil, into: &buffer, headroom, now)
     }
 
@@ -174,7 +183,8 @@ extension Connection {
         signalRun = 0
         if carriesFin { startDataFin(now: now) }
         armDataTimer(now: now)
-        let emission = Subflow.Emission.data(mapping, length: length, push: end == send.end, fin: false)
+        let push = end == send.end || configuration.wire.push == .everySegment
+        let emission = Subflow.Emission.data(mapping, length: length, push: push, fin: false)
         let options = dataOptions(index, mapping, room: contexts[index].tcp.optionRoom(for: emission))
         let packet = emit(emission, index, options, (work.start, length), into: &buffer, headroom, now)
         watchSilence(index)

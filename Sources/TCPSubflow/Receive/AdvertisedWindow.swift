@@ -4,7 +4,7 @@ extension Subflow {
         let asked = Int64(min(max(0, window), 1 << 30))
         if isSyn {
             //= RFC 7323 §2.2: the window in a segment with SYN is never scaled
-            let field = UInt16(truncatingIfNeeded: min(asked, 65_535))
+            let field = UInt16(truncatingIfNeeded: synchronizeWindow(min(asked, 65_535)))
             moveEdge(to: max(receiving.next, 1) &+ Int64(field))
             return field
         }
@@ -25,6 +25,13 @@ extension Subflow {
         field = min(max(field, 0), 65_535)
         moveEdge(to: receiving.next &+ field << scale)
         return UInt16(truncatingIfNeeded: field)
+    }
+
+    /// Linux rounds the first window down to whole segments, in a SYN/ACK to their payload beside timestamps.
+    private func synchronizeWindow(_ window: Int64) -> Int64 {
+        guard configuration.wire.synchronizesWholeSegments else { return window }
+        let segment = Int64(phase == .synReceived ? segmentPayloadLimit(multipathOptionBytes: 0) : send.segmentLimit)
+        return window > segment ? window &- window % segment : window
     }
 
     private mutating func moveEdge(to edge: Int64) {

@@ -15,6 +15,8 @@ struct SentRecord: BitwiseCopyable {
         static var ambiguous: Marks { Marks(rawValue: 8) }
         /// A FIN stands behind the payload.
         static var fin: Marks { Marks(rawValue: 16) }
+        /// PSH stood on the last of it, and is to be repeated.
+        static var push: Marks { Marks(rawValue: 32) }
     }
 
     /// Stream offset of the first byte.
@@ -49,6 +51,6 @@ struct SentRecord: BitwiseCopyable {
         let count = min(rest, max(1, limit))
         return RetransmissionRange(
             subflowOffset: offset, length: count, mapping: mapping, dataOffset: dataOffset &+ skipped,
-            fin: marks.contains(.fin) && count == rest)
+            fin: marks.contains(.fin) && count == rest, push: marks.contains(.push) && count == rest)
     }
 }

@@ -88,7 +88,7 @@ struct SentSegments: ~Copyable {
         let head = Int32(truncatingIfNeeded: offset &- whole.start)
         var front = whole
         front.length = min(head, whole.length)
-        front.marks.remove(.fin)
+        front.marks.subtract([.fin, .push])
         var back = whole
         back.start = whole.start &+ Int64(front.length)
         back.length = whole.length &- front.length

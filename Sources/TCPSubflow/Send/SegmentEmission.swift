@@ -25,9 +25,13 @@ extension Subflow {
         into packet: inout MutableRawSpan, at offset: Int, now: MonotonicInstant
     ) -> Int {
         var options = ownOptions(for: emission, now: now)
-        if !options.append(multipath) { statistics.optionsOmitted &+= 1 }
         let plan = note(emission, multipathBytes: multipath.count, now)
-        let reportsAll = appendBlocks(to: &options, plan)
+        var reportsAll = true
+        if configuration.wire.blocksFirst {
+            reportsAll = appendBlocks(to: &options, plan, reserved: multipath.count)
+        }
+        if !options.append(multipath) { statistics.optionsOmitted &+= 1 }
+        if !configuration.wire.blocksFirst { reportsAll = appendBlocks(to: &options, plan, reserved: 0) }
         //= RFC 8684 §3.3.1 the urgent pointer is never used
         var fields = TCPHeaderFields(
             sourcePort: tuple.local.port, destinationPort: tuple.remote.port,
@@ -57,15 +61,15 @@ extension Subflow {
         if case .answer = resetDue { resetDue = .none } else { enterClosed() }
     }
 
-    /// Puts the SACK blocks that are due into what is left. False: they are due and do not fit.
-    private func appendBlocks(to options: inout OptionBlock, _ plan: Plan) -> Bool {
+    /// Puts the SACK blocks that are due into what is left, but for `reserved` bytes. False: they are due and do not fit.
+    private func appendBlocks(to options: inout OptionBlock, _ plan: Plan, reserved: Int) -> Bool {
         guard handshake.sackPermitted, !plan.isSyn, !plan.flags.contains(.rst),
             receiving.duplicate != nil || !receiving.ranges.isEmpty
         else { return true }
-        var room = options.remaining
+        var room = options.remaining &- reserved
         if plan.payload > 0 {
             // Beside payload only what keeps the segment within the MSS.
-            room = plan.payload > send.segmentLimit ? 0 : min(room, send.segmentLimit &- plan.payload &- options.count)
+            room = plan.payload > send.segmentLimit ? 0 : min(room, send.segmentLimit &- plan.payload &- options.count &- reserved)
         }
         let limit = (room &- 4) / 8
         let blocks = blocksToReport()
@@ -98,10 +102,11 @@ extension Subflow {
             if push { plan.flags.insert(.psh) }
             if fin { plan.flags.insert(.fin) }
             send.multipathOptionBytes = multipathBytes
-            noteData(mapping, plan.payload, fin: fin, now)
+            noteData(mapping, plan.payload, push: push, fin: fin, now)
         case .retransmit(let range):
             plan.sequence = range.subflowOffset
             plan.payload = max(0, range.length)
+            if range.push { plan.flags.insert(.psh) }
             if range.fin { plan.flags.insert(.fin) }
             noteRetransmission(range, now)
         }
@@ -136,13 +141,15 @@ extension Subflow {
         }
     }
 
-    private mutating func noteData(_ mapping: SentMapping, _ length: Int, fin: Bool, _ now: MonotonicInstant) {
+    private mutating func noteData(
+        _ mapping: SentMapping, _ length: Int, push: Bool, fin: Bool, _ now: MonotonicInstant
+    ) {
         if sent.isEmpty, let last = send.lastDataSent, now - last > retransmissionTimeout {
             congestion.idle(
                 for: now - last, retransmissionTimeout: retransmissionTimeout, initialWindow: restartWindow, now: now)
         }
         let segment = dataPayloadLimit
-        enqueue(mapping, length, fin: fin, now)
+        enqueue(mapping, length, push: push && configuration.wire.push != .endOfBuffer, fin: fin, now)
         recovery.sentOut &+= length
         let room = congestionWindow &- inFlight
         if room < segment || (isInSlowStart && inFlight > congestionWindow / 2) {
@@ -154,14 +161,16 @@ extension Subflow {
 
     private mutating func noteFin(_ now: MonotonicInstant) {
         guard phase.maySendFin, send.finOffset == nil else { return }
-        enqueue(.none, 0, fin: true, now)
+        enqueue(.none, 0, push: false, fin: true, now)
     }
 
-    private mutating func enqueue(_ mapping: SentMapping, _ length: Int, fin: Bool, _ now: MonotonicInstant) {
+    private mutating func enqueue(
+        _ mapping: SentMapping, _ length: Int, push: Bool, fin: Bool, _ now: MonotonicInstant
+    ) {
         guard length > 0 || fin, send.finOffset == nil else { return }
         var record = SentRecord(
             start: send.next, sentAt: now, mapping: mapping, length: Int32(truncatingIfNeeded: min(length, 1 << 20)),
-            marks: [])
+            marks: push ? .push : [])
         if fin {
             record.marks.insert(.fin)
             send.finQueued = true

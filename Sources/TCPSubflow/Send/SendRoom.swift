@@ -57,6 +57,9 @@ extension Subflow {
     /// Option bytes that remain for Multipath TCP in this emission; SACK blocks yield to them.
     public borrowing func optionRoom(for emission: Emission) -> Int { ownOptions(for: emission, now: .zero).remaining }
 
+    /// A RST that ends this subflow, not one that answers a stray segment of the handshake.
+    private var stampsReset: Bool { configuration.wire.stampedResets && resetDue == .abort }
+
     /// Our own options of a segment, all but SACK blocks.
     borrowing func ownOptions(for emission: Emission, now: MonotonicInstant) -> OptionBlock {
         var options = OptionBlock()
@@ -64,7 +67,8 @@ extension Subflow {
         guard emission == .synchronize else {
             //= RFC 7323 §3.2: once negotiated, timestamps MUST be in every segment but a RST
             // Deviation: Linux too leaves them out of an option that takes more than 28 bytes.
-            if timestamps.enabled, emission != .reset, emission != .unstampedAcknowledge { options.append(stamp) }
+            let isBare = emission == .unstampedAcknowledge || emission == .reset && !stampsReset
+            if timestamps.enabled, !isBare { options.append(stamp) }
             return options
         }
         // A SYN/ACK answers what was offered; a SYN offers.
@@ -72,12 +76,11 @@ extension Subflow {
         options.append(maximumSegmentSize: UInt16(truncatingIfNeeded: configuration.maximumSegmentSize))
         let stamped = configuration.timestamps && (!isAnswer || handshake.peerOffersTimestamps)
         let selective = configuration.sack && (!isAnswer || handshake.peerOffersSACK)
-        if selective && stamped {
+        if selective && stamped && configuration.wire.packsSynchronize {
             options.appendSACKPermitted(with: stamp)
-        } else if stamped {
-            options.append(stamp)
-        } else if selective {
-            options.appendSACKPermitted()
+        } else {
+            if selective { options.appendSACKPermitted() }
+            if stamped { options.append(stamp) }
         }
         if configuration.offersWindowScale && (!isAnswer || handshake.peerOffersScale) {
             options.append(windowScale: configuration.windowScale)
