@@ -71,7 +71,8 @@ extension Host {
     }
 
     private func answers(_ port: UInt16) -> Bool {
-        listenerIndex.keys.contains { $0.port == port } || configuration.ephemeralPorts?.contains(port) == true
+        listenerIndex.keys.contains { $0.port == port } || formerPorts.contains(port)
+            || configuration.ephemeralPorts?.contains(port) == true
     }
 
     private func listenerFor(_ local: Endpoint) -> Int? {

@@ -77,6 +77,7 @@ extension Host {
     public mutating func closeListener(_ id: ListenerID, now: MonotonicInstant) {
         guard let index = listener(id) else { return }
         listeners[index].isOpen = false
+        formerPorts.insert(listeners[index].endpoint.port)
         listenerIndex = listenerIndex.filter { $0.value != Int32(index) }
         let waiting = listeners[index].queue
         listeners[index].queue = []

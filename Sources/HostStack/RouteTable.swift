@@ -46,6 +46,16 @@ struct RouteTable {
         routes.removeAll { $0.interface == id }
     }
 
+    /// The interface is there again, perhaps with other properties; its addresses and routes come anew.
+    mutating func restoreInterface(_ id: InterfaceID, mtu: Int, maximumPacket: Int, checksumOffload: Bool) {
+        guard id.rawValue >= 0, Int(id.rawValue) < interfaces.count else { return }
+        let index = Int(id.rawValue)
+        interfaces[index].mtu = mtu
+        interfaces[index].maximumPacket = maximumPacket
+        interfaces[index].checksumOffload = checksumOffload
+        interfaces[index].isUp = true
+    }
+
     mutating func setMTU(_ mtu: Int, _ id: InterfaceID) {
         guard interface(id) != nil else { return }
         interfaces[Int(id.rawValue)].mtu = mtu
@@ -53,14 +63,25 @@ struct RouteTable {
 
     mutating func addAddress(_ address: IPAddress, prefixLength: Int, to interface: InterfaceID) {
         guard !addresses.contains(where: { $0.value.address == address }) else { return }
-        let id = AddressID(nextAddressID)
-        nextAddressID = nextAddressID == 255 ? 1 : nextAddressID + 1
+        guard let id = takeAddressID() else { return }
         addresses.append(
             Address(
                 value: LocalAddress(id: id, address: address, interface: interface), prefixLength: prefixLength))
     }
 
+    /// In a circle, so that a withdrawn identifier is not soon another address's; nil: all 255 are in use.
+    private mutating func takeAddressID() -> AddressID? {
+        for _ in 0..<255 {
+            let id = AddressID(nextAddressID)
+            nextAddressID = nextAddressID == 255 ? 1 : nextAddressID + 1
+            if !addresses.contains(where: { $0.value.id == id }) { return id }
+        }
+        return nil
+    }
+
     mutating func removeAddress(_ address: IPAddress) { addresses.removeAll { $0.value.address == address } }
+
+    mutating func removeRoutes(of interface: InterfaceID) { routes.removeAll { $0.interface == interface } }
 
     mutating func addRoute(_ destination: IPAddress, prefixLength: Int, interface: InterfaceID) {
         routes.append(Route(destination: destination, prefixLength: prefixLength, interface: interface))

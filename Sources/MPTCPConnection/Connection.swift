@@ -93,7 +93,8 @@ public struct Connection: ~Copyable {
             initial: configuration.initialReceiveWindow, maximum: configuration.receiveBuffer)
         pathUse = configuration.pathUse
         scheduler = PacketScheduler(configuration.scheduler)
-        addresses = AddressBook(limit: configuration.acceptedAddresses)
+        addresses = AddressBook(
+            limit: configuration.acceptedAddresses, announcesInitial: configuration.deniesJoinsToInitialAddress)
     }
 
     // MARK: Identity

@@ -47,8 +47,8 @@ public struct ConnectionConfiguration: Sendable {
     /// Join addresses that a version 0 peer announces although nothing proves that they are its own (its ADD_ADDR has no
     /// HMAC; RFC 7430 §2): off, only further ports of addresses already in use are taken.
     public var acceptUnprovenAddresses = false
-    /// What a failed checksum on the only subflow does. false: as RFC 8684 §3.7 says, the connection goes on as TCP, which
-    /// hands up what the path makes of the data; true: the connection ends.
+    /// What a failed checksum on the only subflow does, at either end. false: as RFC 8684 §3.7 says, the connection goes on
+    /// as TCP, which hands up what the path makes of the data; true: the connection ends.
     public var refusesDamage = false
     /// The most bytes that wait in the send buffer, acknowledged by nobody yet.
     public var sendBuffer = 4 << 20
@@ -73,6 +73,9 @@ public struct ConnectionConfiguration: Sendable {
     public var pathlessTimeout: TimeSpan = .seconds(60)
     /// The same where the peer itself reset the last subflow, without saying that this is transient.
     public var pathlessTimeoutAfterReset: TimeSpan = .seconds(5)
+    /// Set MP_CAPABLE's C flag: the peer joins announced addresses only, to which the first subflow's own address then
+    /// belongs (a server behind a load balancer; RFC 8684 §3.1). Version 0 has no such flag.
+    public var deniesJoinsToInitialAddress = false
     /// Announce own addresses with ADD_ADDR (the listening side's part).
     public var announceAddresses = true
     /// SYNs sent before an attempt to connect is given up. 1...20

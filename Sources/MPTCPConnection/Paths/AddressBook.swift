@@ -58,12 +58,18 @@ struct AddressBook {
     private(set) var remotes: [Remote] = []
     private var attempts: [Attempt] = []
     private var outgoing: [MPTCPOption] = []
-    private var initialLocal = IPAddress.anyIPv4
+    /// The first subflow's, which the peer knows by identifier 0; nil once it was withdrawn.
+    private var initialLocal: IPAddress?
+    /// The first subflow's own address is announced like any other: the peer may know another one for it.
+    private let announcesInitial: Bool
     /// No subflow is left.
     private var hurries = false
     let limit: Int
 
-    init(limit: Int) { self.limit = limit }
+    init(limit: Int, announcesInitial: Bool = false) {
+        self.limit = limit
+        self.announcesInitial = announcesInitial
+    }
 
     mutating func noteInitial(local setup: SubflowSetup, remote: Endpoint) {
         initialLocal = setup.tuple.local.address
@@ -79,8 +85,9 @@ struct AddressBook {
     mutating func setLocals(_ values: [LocalAddress], announce: Bool, now: MonotonicInstant) {
         for value in values where !locals.contains(where: { $0.value.address == value.address }) {
             var local = Local(value: value)
-            if value.address == initialLocal { local.value.id = AddressID(0) }
-            if announce, value.address != initialLocal, !value.address.isLinkLocal {
+            let isHidden = value.address == initialLocal && !announcesInitial
+            if isHidden { local.value.id = AddressID(0) }
+            if announce, !isHidden, !value.address.isLinkLocal {
                 local.announcement = .waiting(until: now, tries: 0)
             }
             locals.append(local)
@@ -92,6 +99,8 @@ struct AddressBook {
         guard let index = locals.firstIndex(where: { $0.value.address == address }) else { return nil }
         let id = locals.remove(at: index).value.id
         attempts.removeAll { $0.local == address }
+        // If it comes back, it is an address like any other, to be announced.
+        if address == initialLocal { initialLocal = nil }
         enqueue(.removeAddress(RemoveAddress(id)))
         return id
     }
@@ -265,6 +274,14 @@ struct AddressBook {
         for index in attempts.indices where !attempts[index].isOpen {
             attempts[index].notBefore = min(attempts[index].notBefore, now + .seconds(1 as Int64))
             attempts[index].tries = min(attempts[index].tries, 1)
+        }
+    }
+
+    /// Pairs from these addresses wait no longer for their next try, those without a way included.
+    mutating func retry(from locals: [IPAddress], now: MonotonicInstant) {
+        for index in attempts.indices where !attempts[index].isOpen && locals.contains(attempts[index].local) {
+            attempts[index].tries = 1
+            attempts[index].notBefore = min(attempts[index].notBefore, now)
         }
     }
 

@@ -10,6 +10,8 @@ extension Connection {
     ) {
         let announce = role == .listener && configuration.announceAddresses
         addresses.setLocals(values, announce: announce, now: now)
+        // An address may be the sign of a network that is there again.
+        if isPathless { addresses.retry(from: values.map(\.address), now: now) }
         wantsPathCheck = true
         if state.isMultipath { addresses.advance(to: now, keys: keys) }
     }
@@ -62,6 +64,12 @@ extension Connection {
         role == .initiator && configuration.fullMesh && state == .multipath(confirmed: true) && isFullyMultipath && phase == .open
             && (send.finish != .acknowledged || isPathless) && liveSubflows < configuration.maximumSubflows
             && wantsAnotherPath
+    }
+
+    /// Paths from these addresses may work again.
+    public mutating func retryPaths(from locals: [IPAddress], now: MonotonicInstant) {
+        addresses.retry(from: locals, now: now)
+        wantsPathCheck = true
     }
 
     public mutating func pathUnavailable(_ request: PathRequest) { addresses.noteUnreachable(request) }

@@ -14,6 +14,7 @@ extension Connection {
     private func capableWithKeys() -> MPCapable {
         var capable = MPCapable(version: keys.version.rawValue)
         capable.checksumRequired = useChecksum
+        capable.noAdditionalSubflows = configuration.deniesJoinsToInitialAddress
         capable.hmacSHA256 = true
         capable.senderKey = keys.local
         capable.receiverKey = keys.remote
@@ -131,6 +132,8 @@ extension Connection {
             guard state == .offered else { return options }
             var capable = MPCapable(version: keys.version.rawValue)
             capable.checksumRequired = useChecksum
+            //= RFC 8684 §3.1 C set: no additional subflows to the source address and port
+            capable.noAdditionalSubflows = configuration.deniesJoinsToInitialAddress
             capable.hmacSHA256 = true
             if role == .listener || keys.version.hasKeyInSYN { capable.senderKey = keys.local }
             options.append(.capable(capable))
