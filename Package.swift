@@ -137,8 +137,13 @@ let package = Package(
         tests("ConformanceTests", ["Conformance"]),
         .testTarget(
             name: "CMPTCPTests", dependencies: ["LabSupport", "CMPTCP"], exclude: ["Programs"], swiftSettings: settings),
-        .target(name: "LabSupport", path: "Tests/LabSupport", swiftSettings: settings),
+        .target(
+            name: "LabSupport", dependencies: ["NetworkSimulation", "TransportValues"], path: "Tests/LabSupport",
+            swiftSettings: settings),
+        .executableTarget(
+            name: "KernelBoxes", dependencies: ["LabSupport", "NetworkSimulation"], path: "Checks/KernelBoxes",
+            swiftSettings: settings),
         .testTarget(
-            name: "KernelTests", dependencies: ["LabSupport"], exclude: ["Peers"], swiftSettings: settings),
+            name: "KernelTests", dependencies: ["LabSupport", "NetworkSimulation"], exclude: ["Peers"], swiftSettings: settings),
     ]
 )

@@ -24,6 +24,8 @@ int clinux_poller_set(int poller, int fd, uint32_t tag, uint32_t events) {
     return epoll_ctl(poller, EPOLL_CTL_ADD, fd, &event);
 }
 
+void clinux_poller_remove(int poller, int fd) { epoll_ctl(poller, EPOLL_CTL_DEL, fd, NULL); }
+
 static int wait_nanoseconds(int poller, struct epoll_event *events, int capacity, int64_t nanoseconds) {
     if (nanoseconds <= 0) return epoll_wait(poller, events, capacity, nanoseconds < 0 ? -1 : 0);
 #ifdef SYS_epoll_pwait2

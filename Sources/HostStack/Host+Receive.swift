@@ -75,7 +75,7 @@ extension Host {
     }
 
     private func answers(_ port: UInt16) -> Bool {
-        joinPorts[port] != nil || listenerIndex.keys.contains { $0.port == port }
+        joinPorts[port] != nil || formerPorts.contains(port) || listenerIndex.keys.contains { $0.port == port }
             || configuration.ephemeralPorts?.contains(port) == true
     }
 

@@ -89,6 +89,7 @@ extension Host {
         if let port = listeners[index].configuration.joinPort, let count = joinPorts[port] {
             joinPorts[port] = count > 1 ? count - 1 : nil
         }
+        formerPorts.insert(listeners[index].endpoint.port)
         listenerIndex = listenerIndex.filter { $0.value != Int32(index) }
         let waiting = listeners[index].queue
         listeners[index].queue = []

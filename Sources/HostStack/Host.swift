@@ -21,6 +21,8 @@ public struct Host: ~Copyable {
     var listenerIndex: [Endpoint: Int32] = [:] { didSet { lastListener = nil } }
     /// What ``listenerFor(_:)`` found last.
     var lastListener: (local: Endpoint, index: Int)?
+    /// Ports of listeners that are closed: accepted connections live on there, and nobody else answers for them.
+    var formerPorts: Set<UInt16> = []
     var ready = UniqueDeque<Int32>()
     var deadlines = DeadlineHeap()
     var events = UniqueDeque<HostEvent>()
@@ -83,6 +85,14 @@ public struct Host: ~Copyable {
         for address in gone { withdraw(address.address, interface, now: now) }
     }
 
+    /// An interface that was removed is there again, without addresses and routes.
+    public mutating func restoreInterface(
+        _ interface: InterfaceID, mtu: Int, maximumPacket: Int, checksumOffload: Bool
+    ) {
+        routes.restoreInterface(
+            interface, mtu: mtu, maximumPacket: max(mtu, maximumPacket), checksumOffload: checksumOffload)
+    }
+
     public mutating func setMTU(_ mtu: Int, of interface: InterfaceID) { routes.setMTU(mtu, interface) }
 
     /// A new address is joined from, or announced, by the connections that are open.
@@ -108,6 +118,26 @@ public struct Host: ~Copyable {
     /// What lies behind an interface beside its own subnets; prefix length 0 for a default route.
     public mutating func addRoute(_ destination: IPAddress, prefixLength: Int, through interface: InterfaceID) {
         routes.addRoute(destination, prefixLength: prefixLength, interface: interface)
+    }
+
+    /// Replaces what lies behind an interface; see ``addRoute(_:prefixLength:through:)``.
+    public mutating func setRoutes(
+        _ destinations: [(address: IPAddress, prefixLength: Int)], through interface: InterfaceID
+    ) {
+        routes.removeRoutes(of: interface)
+        for route in destinations {
+            routes.addRoute(route.address, prefixLength: route.prefixLength, interface: interface)
+        }
+    }
+
+    /// An interface has come back to life or reaches more than before: what had failed or could not be reached from its
+    /// addresses is tried again at once.
+    public mutating func retryPaths(from interface: InterfaceID, now: MonotonicInstant) {
+        let locals = routes.locals.filter { $0.interface == interface }.map(\.address)
+        for index in slots.indices where slots[index].connection != nil {
+            slots[index].connection?.retryPaths(from: locals, now: now)
+            follow(Int32(index), now: now)
+        }
     }
 
     /// The host's addresses on all interfaces but one.

@@ -59,6 +59,16 @@ struct RouteTable {
         routes.removeAll { $0.interface == id }
     }
 
+    /// The interface is there again, perhaps with other properties; its addresses and routes come anew.
+    mutating func restoreInterface(_ id: InterfaceID, mtu: Int, maximumPacket: Int, checksumOffload: Bool) {
+        guard id.rawValue >= 0, Int(id.rawValue) < interfaces.count else { return }
+        let index = Int(id.rawValue)
+        interfaces[index].mtu = mtu
+        interfaces[index].maximumPacket = maximumPacket
+        interfaces[index].checksumOffload = checksumOffload
+        interfaces[index].isUp = true
+    }
+
     mutating func setMTU(_ mtu: Int, _ id: InterfaceID) {
         guard interface(id) != nil else { return }
         interfaces[Int(id.rawValue)].mtu = mtu
@@ -68,30 +78,32 @@ struct RouteTable {
         _ address: IPAddress, prefixLength: Int, to interface: InterfaceID, use: EndpointUse = .automatic
     ) {
         guard !addresses.contains(where: { $0.value.address == address }) else { return }
-        var value = LocalAddress(id: freshAddressID(), address: address, interface: interface)
+        guard let id = takeAddressID() else { return }
+        var value = LocalAddress(id: id, address: address, interface: interface)
         value.use = use
         addresses.append(Address(value: value, prefixLength: prefixLength))
     }
 
     //= RFC 8684 §3.4.1 an ID stands for one address; it is used again only when 254 others have been
-    /// The next identifier that no address has; with more than 255 of them they repeat.
-    private mutating func freshAddressID() -> AddressID {
+    /// In a circle, so that a withdrawn identifier is not soon another address's; nil: all 255 are in use.
+    private mutating func takeAddressID() -> AddressID? {
         for _ in 0..<255 {
             let id = AddressID(nextAddressID)
             nextAddressID = nextAddressID == 255 ? 1 : nextAddressID + 1
             if !addresses.contains(where: { $0.value.id == id }) { return id }
         }
-        return AddressID(nextAddressID)
+        return nil
     }
 
     /// Gives an address its use and identifier; whoever had that identifier gets another. False: there is no such address.
     mutating func setEndpoint(_ address: IPAddress, id: AddressID, use: EndpointUse, port: UInt16?) -> Bool {
         guard let index = addresses.firstIndex(where: { $0.value.address == address }) else { return false }
         let other = addresses.firstIndex { $0.value.id == id && $0.value.address != address }
+        let formerID = addresses[index].value.id
         addresses[index].value.id = id
         addresses[index].value.use = use
         addresses[index].value.port = port
-        if let other { addresses[other].value.id = freshAddressID() }
+        if let other { addresses[other].value.id = takeAddressID() ?? formerID }
         return true
     }
 
@@ -103,6 +115,8 @@ struct RouteTable {
     }
 
     mutating func removeAddress(_ address: IPAddress) { addresses.removeAll { $0.value.address == address } }
+
+    mutating func removeRoutes(of interface: InterfaceID) { routes.removeAll { $0.interface == interface } }
 
     mutating func addRoute(_ destination: IPAddress, prefixLength: Int, interface: InterfaceID) {
         routes.append(Route(destination: destination, prefixLength: prefixLength, interface: interface))

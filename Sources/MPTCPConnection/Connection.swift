@@ -104,7 +104,9 @@ public struct Connection: ~Copyable {
         usesLongDataAck = configuration.wire.longDataAck
         pathUse = configuration.pathUse
         scheduler = PacketScheduler(configuration.scheduler)
-        addresses = AddressBook(limit: configuration.acceptedAddresses, joinPort: configuration.joinPort)
+        addresses = AddressBook(
+            limit: configuration.acceptedAddresses, joinPort: configuration.joinPort,
+            announcesInitial: configuration.forbidsJoinsToInitialAddress)
     }
 
     // MARK: Identity

@@ -48,8 +48,8 @@ public struct ConnectionConfiguration: Sendable {
     /// Join addresses that a version 0 peer announces although nothing proves that they are its own (its ADD_ADDR has no
     /// HMAC; RFC 7430 §2): off, only further ports of addresses already in use are taken.
     public var acceptUnprovenAddresses = false
-    /// What a failed checksum on the only subflow does. false: as RFC 8684 §3.7 says, the connection goes on as TCP, which
-    /// hands up what the path makes of the data; true: the connection ends.
+    /// What a failed checksum on the only subflow does, at either end. false: as RFC 8684 §3.7 says, the connection goes on
+    /// as TCP, which hands up what the path makes of the data; true: the connection ends.
     public var refusesDamage = false
     /// The most bytes that wait in the send buffer, acknowledged by nobody yet.
     ///
@@ -79,7 +79,8 @@ public struct ConnectionConfiguration: Sendable {
     /// Announce own addresses with ADD_ADDR (the listening side's part).
     public var announceAddresses = true
     /// Ask the peer not to join this end's first address and port (the C flag, RFC 8684 §3.1): joins then go to announced
-    /// addresses, as behind a load balancer, which would take them elsewhere.
+    /// addresses, to which the first subflow's own then belongs; a load balancer would take them elsewhere. Version 0 has
+    /// no such flag.
     public var forbidsJoinsToInitialAddress = false
     /// A port that a listener's connections announce with every address, the first one too, and that takes joins alone
     /// (RFC 8684 §3.4.1); nil: addresses are announced without a port, and joins come to the listener's.

@@ -11,6 +11,8 @@ struct LoopPath: ~Copyable {
     /// Why the device is no longer used; nil while it is.
     private(set) var failure: BackendError?
     var isWatchedForWriting = false
+    /// Its descriptors are in the poller.
+    var isPolled = true
 
     init(name: String, interface: InterfaceID, device: consuming PathDevice) {
         self.name = name
@@ -68,6 +70,20 @@ struct LoopPath: ~Copyable {
             fail(error)
             return .dropped
         }
+    }
+
+    /// Whether it can be opened again once the interface is back.
+    var isGone: Bool {
+        if case .interfaceGone? = failure { return true }
+        return false
+    }
+
+    /// The interface is back.
+    mutating func reopen(_ device: consuming PathDevice) {
+        self.device = device
+        failure = nil
+        isWatchedForWriting = false
+        isPolled = true
     }
 
     mutating func fail(_ error: BackendError) {

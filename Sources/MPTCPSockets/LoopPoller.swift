@@ -5,6 +5,8 @@ internal import Glibc
 struct ReadyPaths: Sendable, BitwiseCopyable {
     var readable: UInt32 = 0
     var writable: UInt32 = 0
+    /// The system has news of its interfaces.
+    var hasInterfaceNews = false
 
     static var maximumPaths: Int { 32 }
 
@@ -16,6 +18,7 @@ struct ReadyPaths: Sendable, BitwiseCopyable {
 /// serialises what threads do with them.
 struct LoopPoller: Sendable {
     private static let wakeTag: UInt32 = .max
+    private static let interfaceTag: UInt32 = .max - 1
     private let poller: Int32
     private let wake: Int32
 
@@ -44,6 +47,16 @@ struct LoopPoller: Sendable {
         }
     }
 
+    /// Watches a path's descriptor no more. One that nobody reads would wake the thread for ever.
+    func forget(_ descriptor: Int32) { clinux_poller_remove(poller, descriptor) }
+
+    /// Watches the descriptor that tells of the system's interfaces.
+    func watchInterfaces(_ descriptor: Int32) throws(SocketError) {
+        guard clinux_poller_set(poller, descriptor, Self.interfaceTag, UInt32(CLINUX_POLL_IN)) == 0 else {
+            throw .system("epoll", errno)
+        }
+    }
+
     /// Sleeps until a descriptor is ready, a wake-up or the time has passed; negative: no limit.
     func wait(nanoseconds: Int64) -> ReadyPaths {
         var paths = ReadyPaths()
@@ -56,6 +69,10 @@ struct LoopPoller: Sendable {
             let entry = entries[index]
             if entry.tag == Self.wakeTag {
                 clinux_wake_clear(wake)
+                continue
+            }
+            if entry.tag == Self.interfaceTag {
+                paths.hasInterfaceNews = true
                 continue
             }
             if entry.events & UInt32(CLINUX_POLL_IN) != 0 { paths.readable |= 1 << entry.tag }

@@ -6,6 +6,8 @@ public import TransportValues
 public struct StackConfiguration: Sendable {
     /// The ways out, 1 to 32; the first is the first subflow's.
     public var paths: [StackPath]
+    /// Interfaces of the system that appear later become paths as well.
+    public var followsInterfaces = false
     /// Settings of connections and listeners that bring none of their own.
     public var connection = ConnectionConfiguration()
     /// A pcapng file for every packet sent and received; nil: none.

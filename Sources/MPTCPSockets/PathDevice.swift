@@ -6,8 +6,7 @@ internal import TransportValues
 struct PathDevice: ~Copyable {
     private var system: AnyPacketBackend?
     private var bare: DescriptorBackend?
-    /// The stack's own addresses when the path was opened.
-    let addresses: [AddressPrefix]
+    private let bareAddresses: [AddressPrefix]
     private let bareRoutes: [AddressPrefix]
     /// Whether nobody but the stack answers for the addresses; a packet socket shares its with the kernel.
     let ownsAddresses: Bool
@@ -20,7 +19,7 @@ struct PathDevice: ~Copyable {
     let gathersFrom: Int
 
     private init(bare backend: consuming DescriptorBackend, _ path: DescriptorPath) {
-        addresses = path.addresses
+        bareAddresses = path.addresses
         bareRoutes = path.routes
         ownsAddresses = true
         descriptor = backend.descriptor
@@ -32,6 +31,15 @@ struct PathDevice: ~Copyable {
         bare = consume backend
     }
 
+    /// The stack's own addresses, as of now.
+    var addresses: [AddressPrefix] {
+        switch system {
+        case .some(let device):
+            return device.addresses.filter(\.isForStack).map { AddressPrefix($0.address, $0.prefixLength) }
+        case .none: return bareAddresses
+        }
+    }
+
     /// What can be reached beyond the addresses' subnets, as of now.
     var routes: [AddressPrefix] {
         switch system {
@@ -41,7 +49,7 @@ struct PathDevice: ~Copyable {
     }
 
     private init(system backend: consuming AnyPacketBackend) {
-        addresses = backend.addresses.filter(\.isForStack).map { AddressPrefix($0.address, $0.prefixLength) }
+        bareAddresses = []
         ownsAddresses = !backend.sharesKernelAddresses
         descriptor = backend.descriptor
         auxiliaryDescriptor = backend.auxiliaryDescriptor

@@ -46,6 +46,11 @@ struct PortReservations: ~Copyable {
         return newlyOpened
     }
 
+    /// Every endpoint that packet sockets are to deliver, for one that comes later than the rest.
+    var allOpened: [Endpoint] {
+        reserved.flatMap { port in families.map { Endpoint($0, port) } } + listeners.flatMap(Self.endpoints)
+    }
+
     private static func endpoints(of listener: Endpoint) -> [Endpoint] {
         listener.address == .anyIPv6 ? [listener, Endpoint(.anyIPv4, listener.port)] : [listener]
     }

@@ -7,14 +7,14 @@ internal import TransportValues
 /// a class or a suspension.
 struct StackEngine: ~Copyable {
     var host: Host
-    private(set) var paths = UniqueArray<LoopPath>()
+    var paths = UniqueArray<LoopPath>()
     /// Headroom and the largest packet: the one buffer that every packet is written into.
     private var buffer = [UInt8](repeating: 0, count: packetHeadroom + largestPacket + 1)
 
     init(host: consuming Host) { self.host = host }
 
     /// News of paths that the owner of reserved ports wants, taken by ``takeAddressChanges()``.
-    private var addressChanges: [AddressChange] = []
+    var addressChanges: [AddressChange] = []
 
     enum AddressChange {
         case added(IPAddress)
@@ -105,24 +105,7 @@ struct StackEngine: ~Copyable {
             path.fail(error)
             return
         }
-        while let event = path.device.nextEvent() {
-            switch event {
-            case .addressAdded(let address):
-                changes.append(.added(address.address))
-                host.addAddress(address.address, prefixLength: address.prefixLength, to: interface)
-                // Routes come with addresses; one that is known already does no harm.
-                for route in path.device.routes {
-                    host.addRoute(route.address, prefixLength: route.prefixLength, through: interface)
-                }
-                host.announceAddresses(now: now)
-            case .addressRemoved(let address):
-                changes.append(.removed(address.address))
-                host.removeAddress(address.address, now: now)
-            case .mtuChanged(let mtu): host.setMTU(mtu, of: interface)
-            // The stack learns of a dead link as of any dead path: nothing is acknowledged any more.
-            case .linkChanged: break
-            }
-        }
+        while let event = path.device.nextEvent() { Self.take(event, path, &host, &changes, now) }
     }
 
     /// Sends what waited for a writable path.

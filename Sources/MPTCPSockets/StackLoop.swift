@@ -15,6 +15,7 @@ actor StackLoop {
     /// Every path's packets go into this file; nil: nobody asked.
     let capture: PacketCapture?
     private var captureFlush = MonotonicInstant.zero
+    var follower: InterfaceFollower?
     var isShutDown = false
     private var nextTicket: UInt64 = 0
 
@@ -41,6 +42,7 @@ actor StackLoop {
             host: Host(hostConfiguration, randomness: systemRandomSource(), now: LoopClock.now()))
         try Self.install(devices, in: &engine, poller: executor.poller)
         try engine.openPorts(ports)
+        follower = try InterfaceFollower.make(configuration, poller: executor.poller)
         try executor.start(self)
     }
 
@@ -59,6 +61,7 @@ actor StackLoop {
         var now = LoopClock.now()
         engine.flush(ready, now: now)
         engine.input(ready, now: now)
+        followInterfaces(ready, poller: executor.poller)
         followAddresses()
         engine.host.advance(to: now)
         var isBusy = true

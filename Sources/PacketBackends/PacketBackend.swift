@@ -85,6 +85,8 @@ public enum BackendEvent: Sendable, Equatable {
     case addressAdded(InterfaceAddress)
     case addressRemoved(InterfaceAddress)
     case mtuChanged(Int)
+    /// What can be reached through the interface is another set of destinations.
+    case routesChanged
     /// The link went down or came up (administratively, or its carrier).
     case linkChanged(isUp: Bool)
 }

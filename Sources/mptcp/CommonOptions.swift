@@ -53,6 +53,8 @@ struct CommonOptions: ParsableArguments {
     @Option(help: ArgumentHelp("trace, debug, info, notice, warning, error or critical", valueName: "level"))
     var logLevel = Logger.Level.warning
 
+    @OptionGroup(title: "Time-outs, limits and policies") var connection: ConnectionOptions
+
     private static func list<Choice: RawRepresentable<String>>(
         _ choices: [Choice], _ summary: (Choice) -> String
     ) -> String {
@@ -98,6 +100,8 @@ struct CommonOptions: ParsableArguments {
         configuration.connection.pathUse = mode.use
         configuration.connection.scheduler = scheduler
         configuration.connection.congestion = congestion
+        connection.apply(to: &configuration.connection)
+        configuration.followsInterfaces = paths.isEmpty
         return try MPTCPStack(configuration)
     }
 

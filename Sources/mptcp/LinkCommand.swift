@@ -60,6 +60,9 @@ struct LinkCommand: ParsableCommand {
     @Option(help: "The way back, when it differs", transform: Self.time) var reverseDelay: TimeSpan?
     @Option(help: "The way back, when it differs") var reverseLoss: Probability?
     @Option(help: "The way back, when it differs") var reverseQueue: QueueLimit?
+    @Option(help: "The way back, when it differs") var reverseReorder: Probability?
+    @Option(help: "The way back, when it differs") var reverseDuplicate: Probability?
+    @Option(help: "The way back, when it differs") var reverseCorrupt: Probability?
 
     @Option(
         help: ArgumentHelp(
@@ -129,6 +132,9 @@ struct LinkCommand: ParsableCommand {
         backward.rate = reverseRate ?? rate
         backward.delay = reverseDelay ?? delay
         backward.loss = (reverseLoss ?? loss).value
+        backward.reordering = (reverseReorder ?? reorder).value
+        backward.duplication = (reverseDuplicate ?? duplicate).value
+        backward.corruption = (reverseCorrupt ?? corrupt).value
         backward.limitQueue(reverseQueue ?? queue)
         return (forward, backward)
     }

@@ -91,7 +91,10 @@ enum Main {
         if code.isSuccess { MPTCPTool.exit(withError: error) }
         // The parser lists the values of an option on lines of their own.
         let message = MPTCPTool.message(for: error).split(separator: "\n")
-            .map { $0.drop { $0 == " " || $0 == "-" } }.joined(separator: " ")
+            .map { line in
+                let text = line.drop { $0 == " " }
+                return text.hasPrefix("- ") ? text.dropFirst(2) : text
+            }.joined(separator: " ")
         standardError("mptcp: \(message); `mptcp --help` tells what is understood")
         exit(code == .validationFailure ? 2 : 1)
     }

@@ -63,11 +63,11 @@ extension TwoLinkLab {
                 input: nearSends?.path)
             return try kernelOutcome(ours, listener, receives: farSends?.count ?? 0, timeout: timeout)
         case .listener:
-            let ours = try startListener(in: near, nearPaths + nearOptions + options, portText, nearSends)
+            let ours = try startListener(in: near, nearPaths + nearOptions + options, portText, input: nearSends?.path)
             let client = try KernelPeer(connectFrom: far, to: nearStack(1), port: port, farFile + peerOptions)
             return try kernelOutcome(ours, client, receives: farSends?.count ?? 0, timeout: timeout)
         case .both:
-            let listener = try startListener(in: far, farPaths + options, portText, farSends)
+            let listener = try startListener(in: far, farPaths + options, portText, input: farSends?.path)
             let ours = try ToolRun(
                 in: near, ["cat"] + nearPaths + nearOptions + options + [farStack(1), portText],
                 input: nearSends?.path)
@@ -84,35 +84,6 @@ extension TwoLinkLab {
                 arrivedNear: ours.outputSHA256, arrivedFar: listener.outputSHA256,
                 statuses: [status, otherStatus], farSeconds: listener.child.seconds, peer: nil,
                 errorOutput: ours.child.errorOutput + listener.child.errorOutput)
-        }
-    }
-
-    /// `mptcp cat --listen`, returned once it listens.
-    ///
-    /// Like nc it says nothing by then, so the lab looks at what the namespace shows: the port that is reserved in the
-    /// kernel, or the TUN devices that are up.
-    func startListener(
-        in space: Namespace, _ options: [String], _ port: String, _ sends: TransferFile?
-    ) throws -> ToolRun {
-        let run = try ToolRun(in: space, ["cat"] + options + ["--listen", port], input: sends?.path)
-        let deadline = ContinuousClock.now + .seconds(10)
-        while try !isListening(in: space, port) {
-            guard run.child.isRunning, ContinuousClock.now < deadline else {
-                throw LabError("does not listen: \(run.child.summary)")
-            }
-            usleep(20_000)
-        }
-        usleep(100_000)
-        return run
-    }
-
-    private func isListening(in space: Namespace, _ port: String) throws -> Bool {
-        switch backend {
-        case .packetSocket:
-            return try space.run(inside: "ss -Hltn").contains(":\(port) ")
-        case .tun:
-            let devices = try space.ip("-brief link show up")
-            return links.indices.allSatisfy { devices.contains("stack\($0 + 1)") }
         }
     }
 

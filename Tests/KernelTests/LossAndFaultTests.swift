@@ -58,7 +58,7 @@ struct LossAndFaultTests {
         let lab = try TwoLinkLab(
             family: .v4, backend: .packetSocket, links: [.veth(megabits: 50), .veth(megabits: 50)])
         let file = try TransferFile(bytes: 50_000_000, seed: 43, at: lab.scratch.path("down"))
-        let ours = try lab.startListener(in: lab.near, lab.nearPaths, "4000", file)
+        let ours = try lab.startListener(in: lab.near, lab.nearPaths, "4000", input: file.path)
         let peer = try KernelPeer(connectFrom: lab.far, to: lab.nearStack(1), port: 4000, ["--pause", "0.5"])
         #expect(ours.child.wait(upTo: 1.5) == nil, "\(ours.child.summary)")
         peer.child.kill(SIGKILL)

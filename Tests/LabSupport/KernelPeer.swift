@@ -22,6 +22,8 @@ public struct PeerResult: Decodable, Sendable {
     public var sentSHA256: String?
     public var received: Int?
     public var receivedSHA256: String?
+    /// The longest time between two bytes that arrived, seconds.
+    public var silence: Double?
     public var error: String?
     public var multipath: Bool?
     public var kernel: Kernel?

@@ -24,9 +24,14 @@ public struct LinkProfile: Sendable, CustomStringConvertible {
     public var lossPercent: Double
     public var queueKilobytes: Int
     public var seed: UInt64
+    /// More options of `mptcp link`: middleboxes, outages, what the way back has of its own.
+    public var options: [String]
 
-    public init(megabits: Int, delay: Double = 0, lossPercent: Double = 0, queueKilobytes: Int = 256, seed: UInt64 = 1)
-    {
+    public init(
+        megabits: Int, delay: Double = 0, lossPercent: Double = 0, queueKilobytes: Int = 256, seed: UInt64 = 1,
+        options: [String] = []
+    ) {
+        self.options = options
         self.megabits = megabits
         self.delay = delay
         self.lossPercent = lossPercent
@@ -42,7 +47,7 @@ public struct LinkProfile: Sendable, CustomStringConvertible {
         [
             "--rate", "\(megabits)mbit", "--delay", "\(delay)ms", "--loss", "\(lossPercent)%",
             "--queue", "\(queueKilobytes)kB", "--seed", String(seed),
-        ]
+        ] + options
     }
 }
 
@@ -72,6 +77,20 @@ public final class Link {
             try process.waitForOutput("ready")
             emulator = process
         }
+    }
+
+    /// Takes an emulated link away, its devices staying up, or brings it back.
+    public func setUp(_ up: Bool) throws {
+        guard let emulator else { throw LabError("only an emulated link can be taken away") }
+        emulator.kill(up ? SIGUSR2 : SIGUSR1)
+    }
+
+    /// Ends an emulated link in order; what it says of each direction and box.
+    public func summary() -> String {
+        guard let emulator else { return "" }
+        emulator.kill(SIGTERM)
+        _ = emulator.wait(upTo: 5)
+        return emulator.output
     }
 
     deinit {

@@ -81,6 +81,9 @@ public final class ToolRun {
         return try child.wait(timeout: max(1, (deadline - ContinuousClock.now).seconds))
     }
 
+    /// Ends an input that is held.
+    public func endInput() { held?.release() }
+
     public func report() throws -> ToolReport { try ToolReport(contentsOf: reportPath) }
 
     public var outputSHA256: String { (try? TransferFile.sha256(ofFile: output)) ?? "no output" }

@@ -90,7 +90,8 @@ public final class TwoLinkLab {
 
     // MARK: Set-up
 
-    private func addLink(_ index: Int, _ kind: LinkKind) throws {
+    /// Makes link `index`, one more than there are.
+    public func addLink(_ index: Int, _ kind: LinkKind) throws {
         let (out, into) = ("out\(index)", "in\(index)")
         links.append(
             try Link(
@@ -111,6 +112,37 @@ public final class TwoLinkLab {
     public func announceFarAddresses() throws {
         for index in 2...max(2, links.count) where index <= links.count {
             try far.ip("mptcp endpoint add \(farAddress(index)) dev in\(index) signal")
+        }
+    }
+
+    // MARK: Our listener
+
+    /// `mptcp cat --listen`, returned once it listens.
+    ///
+    /// Like nc it says nothing by then, so the lab looks at what the namespace shows: the port that is reserved in the
+    /// kernel, or the TUN devices that are up.
+    public func startListener(
+        in space: Namespace, _ options: [String], _ port: String, input: String?
+    ) throws -> ToolRun {
+        let run = try ToolRun(in: space, ["cat"] + options + ["--listen", port], input: input)
+        let deadline = ContinuousClock.now + .seconds(10)
+        while try !isListening(in: space, port) {
+            guard run.child.isRunning, ContinuousClock.now < deadline else {
+                throw LabError("does not listen: \(run.child.summary)")
+            }
+            usleep(20_000)
+        }
+        usleep(100_000)
+        return run
+    }
+
+    private func isListening(in space: Namespace, _ port: String) throws -> Bool {
+        switch backend {
+        case .packetSocket:
+            return try space.run(inside: "ss -Hltn").contains(":\(port) ")
+        case .tun:
+            let devices = try space.ip("-brief link show up")
+            return links.indices.allSatisfy { devices.contains("stack\($0 + 1)") }
         }
     }
 
@@ -138,5 +170,20 @@ public final class TwoLinkLab {
     /// The interface is gone, as when a USB modem is pulled.
     public func deleteNearDevice(_ index: Int) throws {
         try near.ip("link delete out\(index)")
+    }
+
+    /// A veth pair that was deleted is there again, with other hardware addresses and the same IP addresses.
+    public func restoreLink(_ index: Int, _ kind: LinkKind) throws {
+        let old = links.count
+        try addLink(index, kind)
+        links[index - 1] = links.remove(at: old)
+    }
+
+    /// Takes an address off link `index`'s near device or puts it there, with the default route that a host has with it.
+    public func setNearAddress(_ address: String, on index: Int, present: Bool) throws {
+        try near.ip("address \(present ? "add" : "del") \(address)/\(prefix) dev out\(index)")
+        if present {
+            try near.ip("\(ipFamily) route replace default via \(farAddress(index)) dev out\(index) metric \(100 * index)")
+        }
     }
 }

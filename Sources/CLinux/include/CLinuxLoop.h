@@ -20,6 +20,9 @@ int clinux_wake_create(void);
 // Adds `fd`, or changes what it is watched for; 0, or -1 with errno set.
 int clinux_poller_set(int poller, int fd, uint32_t tag, uint32_t events);
 
+// Watches `fd` no more; one that isn't watched is no error.
+void clinux_poller_remove(int poller, int fd);
+
 // Waits at most `nanoseconds` (negative: for ever); the number of entries written to `ready`, 0 after the time or a
 // signal, -1 with errno set.
 int clinux_poller_wait(int poller, clinux_ready *ready, int capacity, int64_t nanoseconds);

@@ -141,8 +141,8 @@ extension Connection {
             infinite?.isAsked = true
             return contexts[index].tcp.requestAcknowledgement()
         }
-        guard contexts[index].isReady, becomesOnlySubflow(index) else {
-            return resetSubflow(index, reason: MPTCPReset.middleboxInterference, why: "the peer sent MP_FAIL")
+        guard contexts[index].isReady, !configuration.refusesDamage, becomesOnlySubflow(index) else {
+            return resetSubflow(index, reason: MPTCPReset.middleboxInterference, why: FallbackReason.peerSentFail.rawValue)
         }
         guard revertSending(index, .peerSentFail) else {
             counters.count(.FallbackFailed)

@@ -59,8 +59,11 @@ struct AddressBook {
     private(set) var remotes: [Remote] = []
     private var attempts: [Attempt] = []
     private var outgoing: [MPTCPOption] = []
-    private var initialLocal = IPAddress.anyIPv4
     private var initialRemote = Endpoint(.anyIPv4, 0)
+    /// The first subflow's, which the peer knows by identifier 0; nil once it was withdrawn.
+    private var initialLocal: IPAddress?
+    /// The first subflow's own address is announced like any other: the peer may know another one for it.
+    private let announcesInitial: Bool
     /// No subflow is left.
     private var hurries = false
     private var unprovenLeft = AddressBook.unprovenJoins
@@ -68,9 +71,10 @@ struct AddressBook {
     /// Announced with every address, the first one too; nil: the connection's own port, and the first is known.
     let joinPort: UInt16?
 
-    init(limit: Int, joinPort: UInt16?) {
+    init(limit: Int, joinPort: UInt16?, announcesInitial: Bool = false) {
         self.limit = limit
         self.joinPort = joinPort
+        self.announcesInitial = announcesInitial
     }
 
     mutating func noteInitial(local setup: SubflowSetup, remote: Endpoint) {
@@ -90,10 +94,11 @@ struct AddressBook {
             let place = locals.firstIndex { $0.value.address == value.address }
             if let place, locals[place].value.use == value.use, locals[place].value.port == value.port { continue }
             var local = Local(value: value, announcedID: value.id)
-            let port = value.port ?? joinPort
-            if value.address == initialLocal, value.port == nil { local.value.id = AddressID(0) }
+            let isInitial = value.address == initialLocal
+            if isInitial, value.port == nil, !announcesInitial { local.value.id = AddressID(0) }
+            let isHidden = isInitial && !announcesInitial && (value.port ?? joinPort) == nil
             let isAnnounced = value.use.contains(.signal) || value.use.contains(.automatic) && announce
-            if isAnnounced, value.address != initialLocal || port != nil, !value.address.isLinkLocal {
+            if isAnnounced, !isHidden, !value.address.isLinkLocal {
                 local.announcement = .waiting(until: now, tries: 0)
             }
             if let place { locals[place] = local } else { locals.append(local) }
@@ -117,6 +122,8 @@ struct AddressBook {
         guard let index = locals.firstIndex(where: { $0.value.address == address }) else { return nil }
         let local = locals.remove(at: index)
         attempts.removeAll { $0.local == address }
+        // If it comes back, it is an address like any other, to be announced.
+        if address == initialLocal { initialLocal = nil }
         // What was neither announced nor joined from, the peer has not heard of.
         if local.value.use.isEmpty, local.value.id.rawValue != 0 { return local.value.id }
         var removal = RemoveAddress(local.value.id)
@@ -349,6 +356,14 @@ struct AddressBook {
         for index in attempts.indices where !attempts[index].isOpen {
             attempts[index].notBefore = min(attempts[index].notBefore, now + .seconds(1 as Int64))
             attempts[index].tries = min(attempts[index].tries, 1)
+        }
+    }
+
+    /// Pairs from these addresses wait no longer for their next try, those without a way included.
+    mutating func retry(from locals: [IPAddress], now: MonotonicInstant) {
+        for index in attempts.indices where !attempts[index].isOpen && locals.contains(attempts[index].local) {
+            attempts[index].tries = 1
+            attempts[index].notBefore = min(attempts[index].notBefore, now)
         }
     }
 

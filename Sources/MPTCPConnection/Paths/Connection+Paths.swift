@@ -10,6 +10,8 @@ extension Connection {
     ) {
         let announce = role == .listener && configuration.announceAddresses
         addresses.setLocals(values, announce: announce, now: now)
+        // An address may be the sign of a network that is there again.
+        if isPathless { addresses.retry(from: values.map(\.address), now: now) }
         wantsPathCheck = true
         if state.isMultipath { addresses.advance(to: now, keys: keys) }
     }
@@ -83,6 +85,12 @@ extension Connection {
             resetSubflow(index, reason: MPTCPReset.administrativelyProhibited, why: "local endpoint removed")
             settle(index, now: now, counters: &counters)
         }
+    }
+
+    /// Paths from these addresses may work again.
+    public mutating func retryPaths(from locals: [IPAddress], now: MonotonicInstant) {
+        addresses.retry(from: locals, now: now)
+        wantsPathCheck = true
     }
 
     public mutating func pathUnavailable(_ request: PathRequest) { addresses.noteUnreachable(request) }

@@ -42,8 +42,15 @@ public final class PacketCapture {
 
     deinit { flush() }
 
-    /// Names a path; the number is for ``record(_:interface:direction:)``.
-    func addInterface(name: String) -> Int { writer.addInterface(name: name, linkType: .rawIP, into: &buffer) }
+    private var interfaces: [String: Int] = [:]
+
+    /// Names a path; the number is for ``record(_:interface:direction:)``. A path that comes back has the one it had.
+    func addInterface(name: String) -> Int {
+        if let known = interfaces[name] { return known }
+        let number = writer.addInterface(name: name, linkType: .rawIP, into: &buffer)
+        interfaces[name] = number
+        return number
+    }
 
     /// Appends an IP packet, as it passes the device: larger than the MTU, or with its checksum undone, where the
     /// device is to finish that.

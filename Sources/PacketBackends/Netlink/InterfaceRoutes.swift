@@ -37,6 +37,11 @@ struct InterfaceRoutes {
         return result
     }
 
+    /// What is reached, whatever the metric and the gateway.
+    var destinations: Set<InterfaceAddress> {
+        Set(routes.map { InterfaceAddress(address: $0.destination, prefixLength: $0.prefixLength) })
+    }
+
     init(_ routes: [InterfaceRoute] = []) {
         self.routes = routes
         sort()

@@ -89,7 +89,9 @@ struct LinkControl: ~Copyable {
             }
         }
         if news.routesChanged {
-            hops.setRoutes(try InterfaceRoutes.read(interface: interface.index, using: &requests))
+            let routes = try InterfaceRoutes.read(interface: interface.index, using: &requests)
+            if routes.destinations != hops.routes.destinations { pending.append(.routesChanged) }
+            hops.setRoutes(routes)
         }
         return news
     }

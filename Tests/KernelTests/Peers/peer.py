@@ -130,6 +130,7 @@ class Transfer:
         self.sent_hash = hashlib.sha256()
         self.received = 0
         self.received_hash = hashlib.sha256()
+        self.silence = 0.0
         self.error = None
 
     def chunks(self):
@@ -167,11 +168,19 @@ class Transfer:
     def receive(self):
         buffer = bytearray(CHUNK)
         view = memoryview(buffer)
+        copy = open(self.options.output, "wb", buffering=0) if self.options.output else None
+        last = None
         try:
             while True:
                 if self.options.pause:
                     time.sleep(self.options.pause)
                 count = self.connection.recv_into(buffer)
+                now = time.monotonic()
+                if count and last is not None:
+                    self.silence = max(self.silence, now - last)
+                last = now
+                if copy is not None:
+                    copy.write(view[:count])
                 if count == 0:
                     break
                 self.received_hash.update(view[:count])
@@ -206,6 +215,7 @@ class Transfer:
             "sentSHA256": self.sent_hash.hexdigest(),
             "received": self.received,
             "receivedSHA256": self.received_hash.hexdigest(),
+            "silence": round(self.silence, 4),
             "error": self.error,
             "multipath": view is not None and not view["fallback"],
             "kernel": view,
@@ -277,6 +287,7 @@ def main():
     parser.add_argument("--plain", action="store_true", help="ordinary TCP")
     parser.add_argument("--source", help="local address of the first subflow (connect)")
     parser.add_argument("--send", help="file to send")
+    parser.add_argument("--output", help="file for what is received (one connection)")
     parser.add_argument("--send-bytes", type=int, default=0, help="pseudo-random bytes to send, from --seed")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--echo", action="store_true")
