@@ -17,7 +17,7 @@ extension Connection {
         countOptionFaults(segment, &counters)
         noteRepeatedSYN(index, segment)
         let wasSynchronized = contexts[index].tcp.isSynchronized
-        let outcome = contexts[index].tcp.receive(segment, now: now)
+        let outcome = contexts[index].tcp.receive(segment, siblings: siblings(of: index), now: now)
         if case .dropped(let reason) = outcome.verdict {
             counters.count(StackCounter(reason))
         }
