@@ -119,6 +119,10 @@ let package = Package(
             name: "Silence", dependencies: ["NetworkSimulation", "MPTCPConnection", "TransportValues"],
             path: "Checks/Silence", swiftSettings: settings),
         .executableTarget(
+            name: "SingleFlow",
+            dependencies: ["NetworkSimulation", "MPTCPConnection", "TransportPolicies", "TransportValues"],
+            path: "Checks/SingleFlow", swiftSettings: settings),
+        .executableTarget(
             name: "Fuzz", dependencies: ["WireFormats", "TransportValues"], path: "Fuzz", exclude: ["Coverage"],
             swiftSettings: settings),
         tests("TransportValuesTests", ["TransportValues"]),

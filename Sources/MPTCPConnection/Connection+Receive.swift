@@ -18,7 +18,7 @@ extension Connection {
         noteRepeatedSYN(index, segment)
         let wasSynchronized = contexts[index].tcp.isSynchronized
         //= RFC 8684 §3, §3.4.1, §3.4.2 no option of a segment is looked at that TCP's own checks refuse
-        let outcome = contexts[index].tcp.receive(segment, now: now)
+        let outcome = contexts[index].tcp.receive(segment, siblings: siblings(of: index), now: now)
         if case .dropped(let reason) = outcome.verdict {
             counters.count(StackCounter(reason))
         }

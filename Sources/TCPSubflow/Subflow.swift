@@ -42,6 +42,14 @@ public struct Subflow: ~Copyable {
     public private(set) var congestionWindow: Int
     private(set) var isInSlowStart = true
     var recovery = RecoveryState()
+    var rate = DeliveryRateEstimator()
+    var pacer: Pacer
+    /// Bytes a second; 0: unpaced.
+    public internal(set) var pacingRate = 0
+    /// Whether fast recovery's window is PRR's, not the controller's.
+    let reducesProportionally: Bool
+    /// The connection's subflows at the last segment, for coupled control.
+    var siblings = CoupledGroup()
     var receiving: ReceiveState
     var acknowledging = AcknowledgementState()
     var timestamps: TimestampState
@@ -74,6 +82,8 @@ public struct Subflow: ~Copyable {
             settings.congestion, maximumSegmentSize: settings.maximumSegmentSize,
             initialWindow: settings.maximumSegmentSize)
         congestionWindow = settings.maximumSegmentSize
+        reducesProportionally = congestion.reducesProportionally
+        pacer = Pacer(credit: 0)
         receiving = ReceiveState()
         timestamps = TimestampState(offset: timestampOffset)
         timers = TimerState(began: now)
@@ -137,6 +147,11 @@ public struct Subflow: ~Copyable {
     /// Retransmission timeouts in a row without progress; more than 0: stalled.
     public var consecutiveTimeouts: Int { timers.consecutiveTimeouts }
     public var slowStartThreshold: Int { congestion.slowStartThreshold }
+    /// What siblings have to know of this one (``CoupledGroup``).
+    public var coupledShare: CoupledShare {
+        CoupledShare(
+            window: congestionWindow, roundTrip: roundTrip.smoothed, interval: congestion.lossInterval)
+    }
     public var isInRecovery: Bool { recovery.phase != .open }
     /// Payload bytes of a full segment without Multipath TCP options, our timestamps counted off.
     public var maximumSegmentSize: Int { segmentPayloadLimit(multipathOptionBytes: 0) }

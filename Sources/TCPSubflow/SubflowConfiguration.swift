@@ -38,6 +38,8 @@ public struct SubflowConfiguration: Sendable {
     public var congestion: CongestionAlgorithm = .cubic
     /// Initial window in segments (RFC 6928).
     public var initialWindowSegments = 10
+    /// Spread what is sent over the round trip. BBR is paced in any case.
+    public var paces = true
     /// The largest payload of one emitted packet in bytes, up to 65,000 when the device segments; 1: a segment each.
     public var maximumBurst: Int
     /// How long an acknowledgement may wait, below 500 ms (RFC 9293 §3.8.6.3, MUST-40).

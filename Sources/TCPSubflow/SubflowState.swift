@@ -32,16 +32,12 @@ struct SendState: BitwiseCopyable {
     var finOffset: Int64?
     /// The congestion window held the sender back when what lies below was sent.
     var windowLimitedUntil: Int64 = 0
+    /// What is acknowledged beyond it was sent after the present round trip began.
+    var roundEnd: Int64 = 0
     /// When payload was last sent.
     var lastDataSent: MonotonicInstant?
     /// The connection has data that no window admits.
     var dataWaiting = DataWaiting.none
-    /// New data was emitted since the last acknowledgement came.
-    var sentSinceAcknowledgement = false
-    /// There was room for new data after the last acknowledgement.
-    var hadRoom = false
-    /// There was room and nobody used it: no new data exists. Kept in fast recovery only.
-    var starved = false
 
     init(initial: SequenceNumber, segmentLimit: Int) {
         self.initial = initial

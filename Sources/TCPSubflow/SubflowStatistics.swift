@@ -16,9 +16,10 @@ public struct SubflowStatistics: Sendable, BitwiseCopyable, Equatable {
     public var fastRecoveries: UInt64 = 0
     /// Times that retransmissions were found lost in their turn.
     public var retransmissionsLost: UInt64 = 0
-    /// Last segments sent again to spare a timeout (RFC 6675 NextSeg rule 4).
-    public var rescueRetransmissions: UInt64 = 0
-    /// Recoveries that proved unnecessary (timestamps of an earlier transmission came back).
+    /// Tail loss probes (RFC 8985 §7), and those that repaired a loss.
+    public var lossProbes: UInt64 = 0
+    public var lossProbeRepairs: UInt64 = 0
+    /// Recoveries that proved unnecessary: by timestamps, by originals that arrived, by reports of duplicates.
     public var spuriousRecoveries: UInt64 = 0
     public var duplicateAcknowledgements: UInt64 = 0
     /// Segments without anything new.

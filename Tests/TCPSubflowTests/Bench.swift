@@ -1,8 +1,7 @@
+import TCPSubflow
 import TransportPolicies
 import TransportValues
 import WireFormats
-
-import TCPSubflow
 
 /// A subflow under test beside a scripted peer: segments go in as values that were parsed from bytes, and what comes
 /// out is read back from bytes.
@@ -22,6 +21,8 @@ final class Bench {
     static func configuration(segment: Int = 1_460, timestamps: Bool = false) -> SubflowConfiguration {
         var configuration = SubflowConfiguration(maximumSegmentSize: segment)
         configuration.timestamps = timestamps
+        // Scripts send when they please.
+        configuration.paces = false
         return configuration
     }
 
@@ -140,6 +141,16 @@ final class Bench {
     func toDeadline() -> TimeoutOutcome {
         now = max(now, flow.nextDeadline)
         return flow.advance(to: now)
+    }
+
+    /// Lets time pass until the retransmission timer expires, sending what other timers bring, tail loss probes say.
+    func toTimeout() -> TimeoutOutcome {
+        while flow.nextDeadline != .distantFuture {
+            let outcome = toDeadline()
+            if outcome.retransmissionTimedOut || outcome.closed { return outcome }
+            _ = drain()
+        }
+        return TimeoutOutcome()
     }
 
     func emit(_ emission: Subflow.Emission) -> TCPSegment {

@@ -1,9 +1,8 @@
+import TCPSubflow
 import Testing
 import TransportPolicies
 import TransportValues
 import WireFormats
-
-import TCPSubflow
 
 extension Bench {
     /// A bench whose subflow is in `phase`, with nothing due. Both sides sent `data` bytes where they could.

@@ -1,8 +1,7 @@
+import TCPSubflow
 import Testing
 import TransportPolicies
 import TransportValues
-
-import TCPSubflow
 
 @Suite struct TransferTests {
     private func settings(_ seed: UInt64) -> SubflowConfiguration {

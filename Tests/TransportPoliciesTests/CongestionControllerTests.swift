@@ -1,9 +1,21 @@
 import Testing
+import TransportPolicies
 import TransportValues
 
-import TransportPolicies
-
 private let segment = 1_000
+
+/// What an acknowledgement of `bytes` reports.
+private func report(
+    _ bytes: Int, limited: Bool = true, roundTrip: TimeSpan? = nil, smoothed: TimeSpan = .zero, now: MonotonicInstant
+) -> DeliveryReport {
+    var report = DeliveryReport(bytes: bytes, now: now)
+    report.isWindowLimited = limited
+    report.roundTrip = roundTrip
+    report.smoothedRoundTrip = smoothed
+    return report
+}
+
+private let windowAlgorithms = CongestionAlgorithm.allCases.filter { $0 != .bbr }
 
 /// Delivers one window in segments over one round trip that starts at `now`.
 private func roundTrip(
@@ -14,9 +26,8 @@ private func roundTrip(
     while done < count {
         let part = min(every, count - done)
         done += part
-        controller.acknowledged(
-            bytes: part * segment, inFlightBefore: controller.window, isWindowLimited: true, roundTrip: span,
-            smoothedRoundTrip: span, now: now + TimeSpan(nanoseconds: span.nanoseconds * Int64(done) / Int64(count)))
+        let instant = now + TimeSpan(nanoseconds: span.nanoseconds * Int64(done) / Int64(count))
+        controller.acknowledged(report(part * segment, roundTrip: span, smoothed: span, now: instant))
     }
     now = now + span
 }
@@ -29,7 +40,7 @@ private func roundTrip(
         #expect(CongestionController.initialWindow(segments: 10, maximumSegmentSize: 8_960) == 17_920)
     }
 
-    @Test(arguments: CongestionAlgorithm.allCases, [1, 2, 10])
+    @Test(arguments: windowAlgorithms, [1, 2, 10])
     func slowStartDoublesARoundTripHoweverAcknowledgementsAreMerged(_ algorithm: CongestionAlgorithm, every: Int) {
         var controller = CongestionController(algorithm, maximumSegmentSize: segment, initialWindow: 10 * segment)
         var now = MonotonicInstant.zero
@@ -40,14 +51,12 @@ private func roundTrip(
         #expect(controller.isInSlowStart)
     }
 
-    @Test(arguments: CongestionAlgorithm.allCases)
+    @Test(arguments: windowAlgorithms)
     func aWindowThatDoesNotLimitDoesNotGrow(_ algorithm: CongestionAlgorithm) {
         //= RFC 9438 §5.8 and RFC 7661: an application-limited sender's window stays
         var controller = CongestionController(algorithm, maximumSegmentSize: segment, initialWindow: 10 * segment)
         for _ in 0..<100 {
-            controller.acknowledged(
-                bytes: segment, inFlightBefore: segment, isWindowLimited: false, roundTrip: nil,
-                smoothedRoundTrip: .zero, now: .zero)
+            controller.acknowledged(report(segment, limited: false, now: .zero))
         }
         #expect(controller.window == 10 * segment)
     }
@@ -70,7 +79,7 @@ private func roundTrip(
         #expect(controller.window == 2 * segment)
     }
 
-    @Test(arguments: CongestionAlgorithm.allCases)
+    @Test(arguments: windowAlgorithms)
     func aTimeoutLeavesOneSegmentAndSlowStartUpToTheThreshold(_ algorithm: CongestionAlgorithm) {
         //= RFC 5681 §3.1: upon a timeout cwnd MUST be set to no more than the loss window
         var controller = CongestionController(algorithm, maximumSegmentSize: segment, initialWindow: 80 * segment)
@@ -85,19 +94,21 @@ private func roundTrip(
         }
     }
 
-    @Test(arguments: CongestionAlgorithm.allCases)
+    @Test(arguments: windowAlgorithms)
     func idleRestartUsesTheRestartWindow(_ algorithm: CongestionAlgorithm) {
         //= RFC 5681 §4.1
         var controller = CongestionController(algorithm, maximumSegmentSize: segment, initialWindow: 80 * segment)
         controller.idle(
-            for: .milliseconds(200), retransmissionTimeout: .milliseconds(201), initialWindow: 10 * segment, now: .zero)
+            for: .milliseconds(200), retransmissionTimeout: .milliseconds(201), isPaced: false,
+            initialWindow: 10 * segment, now: .zero)
         #expect(controller.window == 80 * segment)
         controller.idle(
-            for: .milliseconds(202), retransmissionTimeout: .milliseconds(201), initialWindow: 10 * segment, now: .zero)
+            for: .milliseconds(202), retransmissionTimeout: .milliseconds(201), isPaced: false,
+            initialWindow: 10 * segment, now: .zero)
         #expect(controller.window == 10 * segment)
     }
 
-    @Test(arguments: CongestionAlgorithm.allCases)
+    @Test(arguments: windowAlgorithms)
     func aSpuriousLossIsTakenBack(_ algorithm: CongestionAlgorithm) {
         //= RFC 9438 §4.9.2
         var controller = CongestionController(algorithm, maximumSegmentSize: segment, initialWindow: 80 * segment)
@@ -123,12 +134,27 @@ private func roundTrip(
             case 2: controller.maximumSegmentSizeChanged(size)
             case 3: controller.spurious(now: now)
             case 4:
-                controller.idle(for: .seconds(9 as Int64), retransmissionTimeout: .zero, initialWindow: size, now: now)
+                controller.idle(
+                    for: .seconds(9 as Int64), retransmissionTimeout: .zero, isPaced: false, initialWindow: size,
+                    now: now)
             case 5: controller.recovered(now: now)
             default:
-                controller.acknowledged(
-                    bytes: size, inFlightBefore: size, isWindowLimited: seed.next() & 1 == 0, roundTrip: nil,
-                    smoothedRoundTrip: TimeSpan(nanoseconds: Int64(bitPattern: seed.next())), now: now)
+                let smoothed = TimeSpan(nanoseconds: Int64(bitPattern: seed.next()))
+                var report = report(
+                    size, limited: seed.next() & 1 == 0, roundTrip: smoothed, smoothed: smoothed, now: now)
+                report.startsRound = seed.next() & 1 == 0
+                report.inFlight = size
+                var rate = RateSample()
+                rate.rate = Double(bitPattern: seed.next())
+                rate.newlyDelivered = size
+                rate.totalDelivered = Int64(bitPattern: seed.next())
+                rate.priorDelivered = Int64(bitPattern: seed.next())
+                rate.delivered = size
+                rate.lost = size
+                rate.inFlightWhenSent = size
+                rate.roundTrip = smoothed
+                report.rate = rate
+                controller.acknowledged(report)
             }
             #expect(controller.window >= 1 && controller.window <= 1 << 31)
             #expect(controller.slowStartThreshold >= 1)
@@ -203,9 +229,7 @@ private func roundTrip(
         var now = MonotonicInstant.zero
         grow(&controller, &now, .seconds(4 as Int64))
         let before = controller.window
-        controller.acknowledged(
-            bytes: segment, inFlightBefore: segment, isWindowLimited: false, roundTrip: nil,
-            smoothedRoundTrip: .milliseconds(100), now: now)
+        controller.acknowledged(report(segment, limited: false, smoothed: .milliseconds(100), now: now))
         now = now + .seconds(1_000 as Int64)
         roundTrip(&controller, &now, .milliseconds(100))
         #expect(controller.window - before < 10 * segment)

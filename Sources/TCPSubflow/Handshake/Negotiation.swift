@@ -44,11 +44,13 @@ extension Subflow {
         handshake.synchronizeDue = false
         send.unacknowledged = 1
         sent.judgedEdge = 1
-        sent.highestRetransmitted = 1
+        sent.rack.forward = 1
         handshake.timeouts = timers.consecutiveTimeouts
         let size = segmentPayloadLimit(multipathOptionBytes: 0)
+        let seed = UInt64(send.initial.rawValue) << 32 | UInt64(timestamps.offset)
         congestion = CongestionController(
-            configuration.congestion, maximumSegmentSize: size, initialWindow: initialWindow(size))
+            configuration.congestion, maximumSegmentSize: size, initialWindow: initialWindow(size), seed: seed)
+        pacer = Pacer(credit: initialWindow(size))
         timers.retransmission = .distantFuture
         timers.isWaiting = false
         timers.backoff = 0
@@ -60,6 +62,7 @@ extension Subflow {
             //= RFC 6298 §5 rule 5.7: after the SYN's timer expired, 3 s until the first sample
             timers.initialTimeout = .seconds(3 as Int64)
         }
+        updatePacing()
         startKeepalive(now)
         watchZeroWindow(now)
     }

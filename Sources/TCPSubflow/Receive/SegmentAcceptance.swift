@@ -1,3 +1,4 @@
+public import TransportPolicies
 public import TransportValues
 public import WireFormats
 
@@ -7,7 +8,11 @@ extension Subflow {
     ///
     ///= RFC 8684 §3.3.1 urgent data is mapped and delivered: in line, as RFC 6093 §4 recommends to applications, so that
     /// the urgent pointer means nothing here (a deviation from RFC 9293).
-    public mutating func receive(_ segment: TCPSegment, now: MonotonicInstant) -> SegmentOutcome {
+    /// - Parameter siblings: the connection's subflows, where its congestion control is coupled.
+    public mutating func receive(
+        _ segment: TCPSegment, siblings: CoupledGroup? = nil, now: MonotonicInstant
+    ) -> SegmentOutcome {
+        if let siblings { self.siblings = siblings }
         statistics.segmentsReceived &+= 1
         var outcome = SegmentOutcome()
         if resetDue == .abort || phase == .closed {

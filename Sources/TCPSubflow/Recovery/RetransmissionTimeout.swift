@@ -6,6 +6,12 @@ public import TransportValues
 struct TimerState: BitwiseCopyable {
     /// RFC 6298, and the SYN's.
     var retransmission = MonotonicInstant.distantFuture
+    /// Tail loss probe (RFC 8985 §7).
+    var lossProbe = MonotonicInstant.distantFuture
+    /// RACK's reordering timer (RFC 8985 §6.2 step 5).
+    var reordering = MonotonicInstant.distantFuture
+    /// When the pacer lets out more.
+    var pacing = MonotonicInstant.distantFuture
     /// Zero-window probes (RFC 9293 §3.8.6.1).
     var persist = MonotonicInstant.distantFuture
     var keepalive = MonotonicInstant.distantFuture
@@ -32,6 +38,9 @@ struct TimerState: BitwiseCopyable {
 
     mutating func clear() {
         retransmission = .distantFuture
+        lossProbe = .distantFuture
+        reordering = .distantFuture
+        pacing = .distantFuture
         persist = .distantFuture
         keepalive = .distantFuture
         timeWait = .distantFuture
@@ -122,7 +131,7 @@ extension Subflow {
     public var nextDeadline: MonotonicInstant {
         min(
             min(timers.retransmission, timers.persist, timers.keepalive), min(timers.timeWait, acknowledging.delayed),
-            userDeadline)
+            min(min(timers.lossProbe, timers.reordering), timers.pacing, userDeadline))
     }
 
     /// Lets time pass: every timer that has expired by `now` takes effect.
@@ -139,13 +148,29 @@ extension Subflow {
             fail(.userTimeout, &outcome)
             return outcome
         }
-        if timers.retransmission <= now { retransmissionTimedOut(now, &outcome) }
+        if timers.retransmission <= now {
+            retransmissionTimedOut(now, &outcome)
+        } else {
+            if timers.reordering <= now {
+                reorderingTimedOut(now)
+                outcome.needsOutput = true
+            }
+            if timers.lossProbe <= now {
+                lossProbeTimedOut(now)
+                outcome.needsOutput = true
+            }
+        }
+        if timers.pacing <= now {
+            timers.pacing = .distantFuture
+            outcome.needsOutput = true
+        }
         if phase != .closed, timers.persist <= now { persistTimedOut(now, &outcome) }
         if phase != .closed, timers.keepalive <= now { keepaliveTimedOut(now, &outcome) }
         if acknowledging.delayed <= now {
             acknowledging.delayed = .distantFuture
             acknowledging.isImmediate = true
         }
+        watchPacer(now)
         if acknowledging.isImmediate || timers.probeDue || resetDue != .none || handshake.synchronizeDue {
             outcome.needsOutput = true
         }

@@ -1,7 +1,7 @@
 import DequeModule
 import TransportValues
 
-// RFC 6675's functions Update(), IsLost() and NextSeg() over the queue of sent records.
+// RFC 6675's function Update() over the queue of sent records, and the peer's second thoughts.
 extension SentSegments {
     /// Update(): marks `range` (within the flight) as selectively acknowledged; returns how much of it was new.
     mutating func markSacked(_ range: Range<Int64>) -> Int {
@@ -49,7 +49,7 @@ extension SentSegments {
             let record = records[index]
             if !record.marks.contains(.sacked) {
                 delivered &+= Int(record.span)
-                noteDelivered(record)
+                noteDelivered(record, through: record.end, bytes: Int(record.span))
                 if record.needsRetransmission { touchedPending = true }
                 update(index) { $0.marks.insert(.sacked) }
             }
@@ -59,54 +59,11 @@ extension SentSegments {
         return delivered
     }
 
-    /// IsLost(): below the returned offset every octet that is not selectively acknowledged is presumed lost.
-    ///
-    ///= RFC 6675 §4 IsLost(): DupThresh discontiguous SACKed sequences, or more than (DupThresh - 1) * SMSS bytes, have
-    /// arrived above it.
-    func lossEdge(segmentSize: Int) -> Int64 {
-        let ranges = sacked.ranges
-        var bytes: Int64 = 0
-        var count = 0
-        var index = ranges.count &- 1
-        while index >= 0 {
-            let range = ranges[index]
-            bytes &+= range.upperBound &- range.lowerBound
-            count &+= 1
-            if count >= 3 || bytes > 2 * Int64(segmentSize) { return range.lowerBound }
-            index &-= 1
-        }
-        return 0
-    }
-
-    /// Marks what lies below `edge` and is not acknowledged as lost.
-    mutating func judgeLost(below edge: Int64) {
-        guard !records.isEmpty else { return }
-        let from = max(judgedEdge, records[0].start)
-        guard edge > from else { return }
-        var index = index(of: from)
-        while index < records.count, records[index].end <= edge {
-            markLost(index)
-            index &+= 1
-        }
-        judgedEdge = edge
-    }
-
     /// The peer took selective acknowledgements back, or may have (RFC 2018 §8).
     mutating func forgetSacked() {
         sacked.removeAll()
         for index in 0..<records.count { update(index) { $0.marks.remove(.sacked) } }
         judgedEdge = 0
         refreshPendingLost()
-    }
-
-    /// NextSeg() rule 3: the first octets above HighRxt and below the highest SACKed one, lost or not.
-    func unsackedHole() -> Int? {
-        guard !records.isEmpty, let highest = sacked.last else { return nil }
-        var position = max(records[0].start, highestRetransmitted)
-        if let known = sacked.range(containing: position) { position = known.upperBound }
-        guard position < highest.lowerBound else { return nil }
-        let index = index(of: position)
-        let marks = records[index].marks
-        return marks.isDisjoint(with: [.sacked, .retransmitted]) ? index : nil
     }
 }

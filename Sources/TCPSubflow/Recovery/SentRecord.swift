@@ -1,7 +1,8 @@
+import TransportPolicies
 import TransportValues
 
 /// One emission that is not yet acknowledged: a range of the subflow's sequence space, perhaps a super-frame, with the
-/// one mapping that covers its payload. 48 bytes.
+/// one mapping that covers its payload. 88 bytes.
 struct SentRecord: BitwiseCopyable {
     struct Marks: OptionSet, BitwiseCopyable {
         var rawValue: UInt8
@@ -24,6 +25,8 @@ struct SentRecord: BitwiseCopyable {
     /// When it was last sent.
     var sentAt: MonotonicInstant
     var mapping: SentMapping
+    /// The delivery rate estimator's counters when it was last sent.
+    var stamp = DeliveryRateEstimator.Stamp()
     /// Payload bytes.
     var length: Int32
     var marks: Marks

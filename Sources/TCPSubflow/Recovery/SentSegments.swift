@@ -1,4 +1,5 @@
 import DequeModule
+import TransportPolicies
 import TransportValues
 
 /// The queue of what was sent and not acknowledged, oldest first, without gaps, with RFC 6675's scoreboard on it.
@@ -17,12 +18,16 @@ struct SentSegments: ~Copyable {
     private(set) var firstPendingLost: Int64 = 0
     /// Everything below is acknowledged, or was judged by IsLost.
     var judgedEdge: Int64 = 0
-    /// HighRxt of RFC 6675: end of the highest retransmission of this recovery.
-    var highestRetransmitted: Int64 = 0
-    /// The latest sending time among what was delivered.
-    private(set) var latestDelivered = MonotonicInstant.zero
-    /// A retransmission sent after this cannot be acknowledged yet: it is the original that arrived.
-    var latestPlausible = MonotonicInstant.zero
+    /// Sequence numbers that are selectively acknowledged.
+    private(set) var sackedBytes = 0
+    /// What RACK knows of deliveries (RFC 8985 §6.1).
+    var rack = DeliveryRecord()
+    /// What the acknowledgement at hand delivers.
+    var collection = DeliveryRateEstimator.Collection()
+    /// What was found lost and not yet reported.
+    var losses = LossLog()
+    /// Retransmissions in the order in which they were sent; entries that mean nothing any more leave at the front.
+    var retransmissions: UniqueDeque<Retransmission>
     let maximumRecords: Int
     /// SACK blocks, or parts, that found no room.
     var refused: UInt64 = 0
@@ -32,6 +37,7 @@ struct SentSegments: ~Copyable {
 
     init(maximumRecords: Int) {
         records = UniqueDeque(minimumCapacity: 0)
+        retransmissions = UniqueDeque(minimumCapacity: 0)
         self.maximumRecords = maximumRecords
     }
 
@@ -45,8 +51,10 @@ struct SentSegments: ~Copyable {
 
     mutating func removeAll() {
         records = UniqueDeque(minimumCapacity: 0)
+        retransmissions = UniqueDeque(minimumCapacity: 0)
         sacked = IntervalSet()
         pipe = 0
+        sackedBytes = 0
         pendingLost = 0
     }
 
@@ -68,12 +76,17 @@ struct SentSegments: ~Copyable {
     @inline(__always)
     mutating func update(_ index: Int, _ change: (inout SentRecord) -> Void) {
         var record = records[index]
-        pipe &-= record.pipe
-        if record.needsRetransmission { pendingLost &-= Int(record.span) }
+        count(record, -1)
         change(&record)
-        pipe &+= record.pipe
-        if record.needsRetransmission { pendingLost &+= Int(record.span) }
+        count(record, 1)
         records[index] = record
+    }
+
+    @inline(__always)
+    private mutating func count(_ record: SentRecord, _ sign: Int) {
+        pipe &+= sign &* record.pipe
+        if record.needsRetransmission { pendingLost &+= sign &* Int(record.span) }
+        if record.marks.contains(.sacked) { sackedBytes &+= sign &* Int(record.span) }
     }
 
     /// Cuts the record at `index` so that one begins at `offset`, inside its payload. False when the queue is full.
@@ -121,7 +134,7 @@ struct SentSegments: ~Copyable {
             let taken = min(record.end, offset) &- record.start
             if !record.marks.contains(.sacked) {
                 result.delivered &+= Int(taken)
-                noteDelivered(record)
+                noteDelivered(record, through: record.start &+ taken, bytes: Int(taken))
             }
             if record.marks.contains(.ambiguous) {
                 result.hasRetransmission = true
@@ -131,8 +144,7 @@ struct SentSegments: ~Copyable {
             isFirst = false
             result.payload &+= min(taken, Int64(record.length))
             if record.end <= offset {
-                pipe &-= record.pipe
-                if record.needsRetransmission { pendingLost &-= Int(record.span) }
+                count(record, -1)
                 records.removeFirst(1)
             } else {
                 update(0) {
@@ -146,36 +158,6 @@ struct SentSegments: ~Copyable {
         if !sacked.isEmpty { sacked.removeAll(below: offset) }
         if pendingLost > 0, firstPendingLost < offset { findPendingLost(from: offset) }
         return result
-    }
-
-    mutating func noteDelivered(_ record: SentRecord) {
-        if record.marks.contains(.ambiguous), record.sentAt > latestPlausible { return }
-        latestDelivered = max(latestDelivered, record.sentAt)
-    }
-
-    // MARK: Retransmission
-
-    /// Whether what was sent well after the retransmission at the front has arrived, and it has not.
-    func isHeadLostAgain(margin: TimeSpan) -> Bool {
-        guard !records.isEmpty else { return false }
-        let head = records[0]
-        return head.marks.intersection([.sacked, .retransmitted]) == .retransmitted
-            && head.sentAt + margin < latestDelivered
-    }
-
-    /// Marks retransmissions that were sent before `limit` as lost again.
-    mutating func markRetransmissionsLost(before limit: MonotonicInstant) {
-        var index = 0
-        while index < records.count, records[index].start < highestRetransmitted {
-            update(index) {
-                if $0.marks.intersection([.sacked, .retransmitted]) == .retransmitted, $0.sentAt < limit {
-                    $0.marks.insert(.lost)
-                    $0.marks.remove(.retransmitted)
-                }
-            }
-            index &+= 1
-        }
-        if !records.isEmpty { findPendingLost(from: records[0].start) }
     }
 
     mutating func findPendingLost(from offset: Int64) {
@@ -197,7 +179,7 @@ struct SentSegments: ~Copyable {
         findPendingLost(from: records[0].start)
     }
 
-    private mutating func noteLost(_ record: SentRecord, hadPending: Bool) {
+    mutating func noteLost(_ record: SentRecord, hadPending: Bool) {
         if !hadPending || record.start < firstPendingLost { firstPendingLost = record.start }
     }
 
@@ -207,6 +189,7 @@ struct SentSegments: ~Copyable {
         guard record.marks.isDisjoint(with: [.sacked, .lost]) else { return }
         let hadPending = pendingLost > 0
         update(index) { $0.marks.insert(.lost) }
+        losses.add(record)
         if records[index].needsRetransmission { noteLost(record, hadPending: hadPending) }
     }
 
@@ -226,8 +209,26 @@ struct SentSegments: ~Copyable {
     /// A timeout: everything that is not selectively acknowledged is lost and none of it on its way.
     mutating func markAllLost() {
         for index in 0..<records.count {
+            let record = records[index]
+            if record.marks.contains(.sacked) { continue }
+            if !record.needsRetransmission { losses.add(record) }
             update(index) {
-                if $0.marks.contains(.sacked) { return }
+                $0.marks.insert(.lost)
+                $0.marks.remove(.retransmitted)
+            }
+        }
+        findPendingLost(from: records.isEmpty ? 0 : records[0].start)
+    }
+
+    /// A timeout whose flight is partly younger than `limit`: the head is lost, and what was sent before that instant.
+    ///
+    ///= RFC 8985 §6.3: upon RTO a segment is marked lost if it is the first, or its time has passed
+    mutating func markLost(sentBefore limit: MonotonicInstant) {
+        for index in 0..<records.count {
+            let record = records[index]
+            if record.marks.contains(.sacked) || (index > 0 && record.sentAt > limit) { continue }
+            if !record.needsRetransmission { losses.add(record) }
+            update(index) {
                 $0.marks.insert(.lost)
                 $0.marks.remove(.retransmitted)
             }
@@ -240,10 +241,13 @@ struct SentSegments: ~Copyable {
         for index in 0..<records.count where records[index].needsRetransmission {
             update(index) { $0.marks.remove(.lost) }
         }
+        judgedEdge = 0
     }
 
     /// `length` bytes (and a FIN, if `fin`) from `offset` on go out again.
-    mutating func retransmitted(_ offset: Int64, length: Int, fin: Bool, now: MonotonicInstant) {
+    mutating func retransmitted(
+        _ offset: Int64, length: Int, fin: Bool, stamp: DeliveryRateEstimator.Stamp, now: MonotonicInstant
+    ) {
         guard !records.isEmpty else { return }
         var index = index(of: offset)
         if records[index].start < offset {
@@ -255,8 +259,9 @@ struct SentSegments: ~Copyable {
         update(index) {
             $0.marks.insert([.retransmitted, .ambiguous])
             $0.sentAt = now
+            $0.stamp = stamp
         }
-        highestRetransmitted = max(highestRetransmitted, records[index].end)
+        retransmissions.append(Retransmission(start: records[index].start, end: records[index].end, sentAt: now))
         if pendingLost > 0, firstPendingLost <= offset { findPendingLost(from: records[index].end) }
     }
 }

@@ -18,7 +18,8 @@ extension Subflow {
         let oldEdge = send.peerWindowEdge
         if acknowledgment >= before { updateWindow(segment, sequence, acknowledgment, Int64(outcome.window)) }
         let pipeBefore = inFlight
-        sent.latestPlausible = now - roundTrip.minimum
+        noteApplicationLimit()
+        sent.beginAcknowledgement(now, minimumRoundTrip: roundTrip.minimum)
         var result = SentSegments.Acknowledged()
         if acknowledgment > before {
             result = sent.acknowledge(to: acknowledgment)
@@ -28,10 +29,15 @@ extension Subflow {
             statistics.bytesAcknowledged &+= UInt64(result.payload)
         }
         var newlySacked = 0
-        if handshake.sackPermitted, !segment.options.sackBlocks.isEmpty {
-            newlySacked = takeBlocks(segment.options.sackBlocks, acknowledgment: acknowledgment)
+        let hasBlocks = handshake.sackPermitted && !segment.options.sackBlocks.isEmpty
+        var duplicate: Range<Int64>?
+        if hasBlocks { newlySacked = takeBlocks(segment.options.sackBlocks, &duplicate) }
+        let advanced = acknowledgment > before
+        if recovery.probe.end != nil {
+            answerProbe(acknowledgment, duplicate: duplicate, hasBlocks: hasBlocks, advanced: advanced, now)
         }
-        if sent.isEmpty, acknowledgment <= before {
+        if let duplicate { noteDuplicate(duplicate, now) }
+        if sent.isEmpty, !advanced {
             watchZeroWindow(now)
             return true
         }
@@ -48,16 +54,24 @@ extension Subflow {
             outcome.isDuplicateAcknowledgement = true
             statistics.duplicateAcknowledgements &+= 1
         }
-        let advanced = acknowledgment > before
-        if advanced { flightAdvanced(result, segment, before, pipeBefore, newlySacked, now) }
+        let wasInRecovery = recovery.phase == .fast
+        undoIfOriginalsArrive(now)
+        let sample = advanced ? flightAdvanced(result, segment, pipeBefore, now) : nil
         updateRecovery(
-            advanced: advanced, acknowledged: Int(acknowledgment &- before),
-            delivered: result.delivered &+ newlySacked, isDuplicate: isDuplicate && !advanced, now, &outcome)
-        if recovery.phase == .fast {
-            send.starved = send.hadRoom && !send.sentSinceAcknowledgement
-            send.hadRoom = sendRoom(now: now) > 0
+            Progress(
+                advanced: advanced, acknowledged: Int(acknowledgment &- before),
+                delivered: result.delivered &+ newlySacked, newlySacked: newlySacked,
+                isDuplicate: isDuplicate && !advanced), now, &outcome)
+        if advanced || newlySacked > 0 {
+            var report = DeliveryReport(bytes: result.delivered &+ newlySacked, now: now)
+            report.inFlightBefore = pipeBefore
+            report.isWindowLimited = before < send.windowLimitedUntil
+            report.advances = advanced
+            report.isInRecovery = wasInRecovery || recovery.phase == .fast
+            report.roundTrip = sample
+            reportDelivery(report, now)
         }
-        send.sentSinceAcknowledgement = false
+        if advanced || newlySacked > 0 { scheduleLossProbe(now) }
         return true
     }
 
@@ -73,11 +87,10 @@ extension Subflow {
         setPeerWindow(window, sequence: sequence, acknowledgment: acknowledgment)
     }
 
-    /// SND.UNA moved: round trip, timers, congestion window.
+    /// SND.UNA moved: round trip and timers. Returns the sample.
     private mutating func flightAdvanced(
-        _ result: SentSegments.Acknowledged, _ segment: TCPSegment, _ before: Int64, _ pipeBefore: Int,
-        _ newlySacked: Int, _ now: MonotonicInstant
-    ) {
+        _ result: SentSegments.Acknowledged, _ segment: TCPSegment, _ pipeBefore: Int, _ now: MonotonicInstant
+    ) -> TimeSpan? {
         let sample = roundTripSample(result, segment, now)
         if let sample {
             let burst = max(2 &* dataPayloadLimit, configuration.maximumBurst)
@@ -97,22 +110,29 @@ extension Subflow {
             //= RFC 6298 §5 rule 5.3: new data acknowledged: restart the timer
             startRetransmissionTimer(now)
         }
-        if timestamps.enabled, let stamp = segment.options.timestamps { undoIfSpurious(echo: stamp.echo, now) }
-        if recovery.phase == .fast { return }
-        var delivered = result.delivered &+ newlySacked
-        if recovery.phase == .timeout, !handshake.sackPermitted {
-            //= RFC 3465 §2.3: without SACK an acknowledgement after a timeout may jump over much that had arrived
-            delivered = min(delivered, dataPayloadLimit)
-        }
-        grow(delivered, from: before, pipeBefore, sample, now)
+        if timestamps.enabled, let stamp = segment.options.timestamps { undoIfEchoIsOld(echo: stamp.echo, now) }
+        return sample
     }
 
-    private mutating func grow(
-        _ delivered: Int, from before: Int64, _ pipeBefore: Int, _ sample: TimeSpan?, _ now: MonotonicInstant
-    ) {
-        congestion.acknowledged(
-            bytes: delivered, inFlightBefore: pipeBefore, isWindowLimited: before < send.windowLimitedUntil,
-            roundTrip: sample, smoothedRoundTrip: roundTrip.smoothed, now: now)
+    /// Tells the controller what arrived, and paces by what it makes of it.
+    private mutating func reportDelivery(_ from: DeliveryReport, _ now: MonotonicInstant) {
+        var report = from
+        if recovery.phase == .timeout, !handshake.sackPermitted {
+            //= RFC 3465 §2.3: without SACK an acknowledgement after a timeout may jump over much that had arrived
+            report.bytes = min(report.bytes, dataPayloadLimit)
+        }
+        if report.advances, send.unacknowledged > send.roundEnd {
+            report.startsRound = true
+            send.roundEnd = send.next
+        }
+        report.inFlight = inFlight
+        report.smoothedRoundTrip = roundTrip.smoothed
+        report.minimumRoundTrip = roundTrip.minimum
+        report.rate = rate.sample(sent.collection, minimumRoundTrip: roundTrip.minimum, now: now)
+        report.group = siblings
+        congestion.acknowledged(report)
+        updatePacing()
+        watchPacer(now)
     }
 
     private func roundTripSample(
@@ -127,26 +147,34 @@ extension Subflow {
     }
 
     /// Takes the SACK blocks in; returns what was newly delivered. Blocks may lie anywhere, overlap, or be empty.
-    private mutating func takeBlocks(_ blocks: SACKBlocks, acknowledgment: Int64) -> Int {
+    ///
+    /// They are taken in ascending order: two that one acknowledgement reports for the first time are no sign of
+    /// reordering, only of a lost acknowledgement.
+    private mutating func takeBlocks(_ blocks: SACKBlocks, _ duplicate: inout Range<Int64>?) -> Int {
         var delivered = 0
-        for index in 0..<blocks.count {
+        var ranges = InlineArray<4, Range<Int64>>(repeating: 0..<0)
+        var count = 0
+        for index in 0..<min(blocks.count, 4) {
             let left = blocks[index].left.offset(from: send.initial, near: send.unacknowledged)
             let right = blocks[index].right.offset(from: send.initial, near: send.unacknowledged)
             guard left < right, right <= send.next, left > 0 else {
                 statistics.sackBlocksInvalid &+= 1
                 continue
             }
-            if right <= send.unacknowledged {
-                //= RFC 2883 §4: a first block at or below the acknowledgement reports a duplicate
-                if index == 0 { statistics.duplicateReports &+= 1 }
+            //= RFC 2883 §4: a first block at or below the acknowledgement, or inside the second, reports a duplicate
+            if right <= send.unacknowledged || (index == 0 && blocks.count > 1 && isInside(blocks[0], blocks[1])) {
+                if index == 0 { duplicate = left..<right }
                 continue
             }
-            if index == 0, blocks.count > 1, isInside(blocks[0], blocks[1]) {
-                statistics.duplicateReports &+= 1
-                continue
+            var place = count
+            while place > 0, ranges[place &- 1].lowerBound > left {
+                ranges[place] = ranges[place &- 1]
+                place &-= 1
             }
-            delivered &+= sent.markSacked(max(left, send.unacknowledged)..<right)
+            ranges[place] = max(left, send.unacknowledged)..<right
+            count &+= 1
         }
+        for index in 0..<count { delivered &+= sent.markSacked(ranges[index]) }
         statistics.sackBlocksRefused &+= sent.refused
         sent.refused = 0
         return delivered

@@ -43,7 +43,7 @@ extension Subflow {
 
     /// Goes back to the size before a suspicion when its time is over.
     mutating func retryLongSegments(_ now: MonotonicInstant) {
-                send.limitUntil = .distantFuture
+        send.limitUntil = .distantFuture
         send.segmentLimit = max(send.segmentLimit, send.limitBefore)
         congestion.maximumSegmentSizeChanged(segmentPayloadLimit(multipathOptionBytes: 0))
     }

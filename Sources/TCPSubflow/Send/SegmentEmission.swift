@@ -144,19 +144,17 @@ extension Subflow {
     private mutating func noteData(
         _ mapping: SentMapping, _ length: Int, push: Bool, fin: Bool, _ now: MonotonicInstant
     ) {
-        if sent.isEmpty, let last = send.lastDataSent, now - last > retransmissionTimeout {
-            congestion.idle(
-                for: now - last, retransmissionTimeout: retransmissionTimeout, initialWindow: restartWindow, now: now)
-        }
+        if sent.isEmpty { noteIdle(now) }
         let segment = dataPayloadLimit
         enqueue(mapping, length, push: push && configuration.wire.push != .endOfBuffer, fin: fin, now)
-        recovery.sentOut &+= length
+        recovery.reduction.sent &+= length
+        if recovery.probe.allowance > 0 { noteProbe(isRetransmission: false) }
         let room = congestionWindow &- inFlight
         if room < segment || (isInSlowStart && inFlight > congestionWindow / 2) {
             send.windowLimitedUntil = send.next
         }
         send.lastDataSent = now
-        send.sentSinceAcknowledgement = true
+        notePaced(length, now)
     }
 
     private mutating func noteFin(_ now: MonotonicInstant) {
@@ -169,7 +167,8 @@ extension Subflow {
     ) {
         guard length > 0 || fin, send.finOffset == nil else { return }
         var record = SentRecord(
-            start: send.next, sentAt: now, mapping: mapping, length: Int32(truncatingIfNeeded: min(length, 1 << 20)),
+            start: send.next, sentAt: now, mapping: mapping, stamp: stamp(length, now),
+            length: Int32(truncatingIfNeeded: min(length, 1 << 20)),
             marks: push ? .push : [])
         if fin {
             record.marks.insert(.fin)
@@ -183,20 +182,24 @@ extension Subflow {
         //= RFC 6298 §5 rule 5.1: the timer runs whenever something is outstanding
         if timers.retransmission == .distantFuture { startRetransmissionTimer(now) }
         timers.persist = .distantFuture
+        if recovery.phase == .open { scheduleLossProbe(now) }
     }
 
     private mutating func noteRetransmission(_ range: RetransmissionRange, _ now: MonotonicInstant) {
-        let isNew = recovery.phase == .fast && sent.pendingLost == 0
-        sent.retransmitted(range.subflowOffset, length: range.length, fin: range.fin, now: now)
-        recovery.sentOut &+= max(0, range.length)
+        sent.retransmitted(
+            range.subflowOffset, length: range.length, fin: range.fin, stamp: stamp(range.length, now), now: now)
         statistics.segmentsRetransmitted &+= 1
         statistics.bytesRetransmitted &+= UInt64(max(0, range.length))
-        if isNew, range.subflowOffset &+ Int64(range.length) &+ (range.fin ? 1 : 0) == send.next {
-            recovery.rescued = true
-            statistics.rescueRetransmissions &+= 1
-        }
+        if recovery.probe.isDue { return noteProbe(isRetransmission: true) }
+        recovery.reduction.sent &+= max(0, range.length)
+        recovery.sentAgain &+= max(0, range.length)
         recovery.retransmitFirst = false
         if recovery.firstRetransmission == nil { recovery.firstRetransmission = timestamps.clock(now) }
         if timers.retransmission == .distantFuture { startRetransmissionTimer(now) }
+        notePaced(range.length, now)
+    }
+
+    private mutating func stamp(_ length: Int, _ now: MonotonicInstant) -> DeliveryRateEstimator.Stamp {
+        rate.stamp(inFlightBefore: inFlight, size: length, now: now)
     }
 }

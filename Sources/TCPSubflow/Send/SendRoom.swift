@@ -27,13 +27,14 @@ extension Subflow {
             return 0
         }
         var window = sendWindow
-        if sent.isEmpty, let last = send.lastDataSent, now - last > retransmissionTimeout {
-            window = min(window, restartWindow)
-        }
+        if recovery.probe.allowance > 0 { window = max(window, inFlight &+ recovery.probe.allowance) }
+        if sent.isEmpty, let last = send.lastDataSent, now - last > idleLimit { window = min(window, restartWindow) }
         let room = window &- inFlight
         //= RFC 6675 §5 step C, RFC 5681 §3.1: a segment goes out when cwnd - pipe >= 1 SMSS
         guard room >= min(segment, window) else { return 0 }
-        let allowed = min(room, offered)
+        let paced = pacer.room(rate: pacingRate, segment: segment, now: now)
+        if paced <= 0 { return 0 }
+        let allowed = min(room, offered, max(paced, segment))
         if allowed <= segment { return allowed }
         return allowed &- allowed % segment
     }

@@ -4,12 +4,30 @@ public import TransportValues
 public enum CongestionAlgorithm: String, CaseIterable, Sendable {
     case cubic
     case newreno
+    case bbr
+    case lia
+    case olia
+    case balia
+    case wvegas
 
     /// One line for help texts.
     public var summary: String {
         switch self {
         case .cubic: "CUBIC (RFC 9438): window grows as a cubic of the time since the last loss; the default"
         case .newreno: "NewReno (RFC 5681, RFC 6582): one segment more a round trip, half the window on loss"
+        case .bbr: "BBR version 3 (draft-ietf-ccwg-bbr-06): paces at the measured bandwidth, bears up to 2 % of loss"
+        case .lia: "LIA (RFC 6356): coupled; all subflows together take what one TCP would on the best path"
+        case .olia: "OLIA: coupled, and moves traffic to the better paths faster than LIA"
+        case .balia: "BALIA: coupled, between LIA's friendliness and its responsiveness"
+        case .wvegas: "wVegas: coupled by delay; keeps ten segments in queues, in all"
+        }
+    }
+
+    /// Whether subflows have to know of one another.
+    public var isCoupled: Bool {
+        switch self {
+        case .lia, .olia, .balia, .wvegas: true
+        case .cubic, .newreno, .bbr: false
         }
     }
 }
@@ -21,17 +39,31 @@ public enum CongestionAlgorithm: String, CaseIterable, Sendable {
 public enum CongestionController: Sendable {
     case newReno(NewReno)
     case cubic(Cubic)
+    case bbr(BBR)
+    case coupled(Coupled)
 
     /// - Parameters:
     ///   - maximumSegmentSize: SMSS; less than 1 counts as 1.
     ///   - initialWindow: bytes; raised to one segment.
-    public init(_ algorithm: CongestionAlgorithm, maximumSegmentSize: Int, initialWindow: Int) {
+    ///   - seed: for what an algorithm draws at random.
+    public init(_ algorithm: CongestionAlgorithm, maximumSegmentSize: Int, initialWindow: Int, seed: UInt64 = 1) {
+        let coupled: Coupled.Rule
         switch algorithm {
         case .newreno:
             self = .newReno(NewReno(maximumSegmentSize: maximumSegmentSize, initialWindow: initialWindow))
+            return
         case .cubic:
             self = .cubic(Cubic(maximumSegmentSize: maximumSegmentSize, initialWindow: initialWindow))
+            return
+        case .bbr:
+            self = .bbr(BBR(maximumSegmentSize: maximumSegmentSize, initialWindow: initialWindow, seed: seed))
+            return
+        case .lia: coupled = .lia
+        case .olia: coupled = .olia
+        case .balia: coupled = .balia
+        case .wvegas: coupled = .wvegas
         }
+        self = .coupled(Coupled(coupled, maximumSegmentSize: maximumSegmentSize, initialWindow: initialWindow))
     }
 
     /// The initial window of RFC 6928: `segments` full segments, bounded below by 2 · SMSS and above by 14,600 bytes
@@ -46,6 +78,14 @@ public enum CongestionController: Sendable {
         switch self {
         case .newReno: .newreno
         case .cubic: .cubic
+        case .bbr: .bbr
+        case .coupled(let state):
+            switch state.rule {
+            case .lia: .lia
+            case .olia: .olia
+            case .balia: .balia
+            case .wvegas: .wvegas
+            }
         }
     }
 
@@ -54,6 +94,8 @@ public enum CongestionController: Sendable {
         switch self {
         case .newReno(let state): state.window
         case .cubic(let state): state.window
+        case .bbr(let state): state.window
+        case .coupled(let state): state.window
         }
     }
 
@@ -62,110 +104,33 @@ public enum CongestionController: Sendable {
         switch self {
         case .newReno(let state): state.slowStartThreshold
         case .cubic(let state): state.slowStartThreshold
+        case .bbr(let state): state.slowStartThreshold
+        case .coupled(let state): state.slowStartThreshold
         }
     }
 
     public var isInSlowStart: Bool { window < slowStartThreshold }
 
-    /// New data was delivered outside loss recovery.
-    /// - Parameters:
-    ///   - bytes: newly delivered by this acknowledgement: cumulatively, and selectively if that was not counted yet.
-    ///   - inFlightBefore: bytes in flight before it arrived.
-    ///   - isWindowLimited: whether this window, not the application or the peer, held the sender back. The window
-    ///     does not grow otherwise (RFC 9438 §5.8, RFC 7661).
-    ///   - roundTrip: the sample that came with it, if any.
-    ///   - smoothedRoundTrip: SRTT; zero if unknown.
-    public mutating func acknowledged(
-        bytes: Int, inFlightBefore: Int, isWindowLimited: Bool, roundTrip: TimeSpan?, smoothedRoundTrip: TimeSpan,
-        now: MonotonicInstant
-    ) {
-        switch self {
-        case .newReno(var state):
-            state.acknowledged(bytes: bytes, isWindowLimited: isWindowLimited)
-            self = .newReno(state)
-        case .cubic(var state):
-            state.acknowledged(
-                bytes: bytes, isWindowLimited: isWindowLimited, smoothedRoundTrip: smoothedRoundTrip, now: now)
-            self = .cubic(state)
-        }
+    /// Whether fast recovery's window is the subflow's by proportional rate reduction, or this one's.
+    public var reducesProportionally: Bool {
+        if case .bbr = self { return false }
+        return true
     }
 
-    /// A loss was detected by acknowledgements and loss recovery begins: once for each window of loss.
-    /// - Parameter inFlight: FlightSize: bytes sent and not cumulatively acknowledged.
-    public mutating func lost(inFlight: Int, now: MonotonicInstant) {
-        switch self {
-        case .newReno(var state):
-            state.lost(inFlight: inFlight)
-            self = .newReno(state)
-        case .cubic(var state):
-            state.lost(inFlight: inFlight)
-            self = .cubic(state)
-        }
+    /// OLIA's l_r; see ``CoupledShare``.
+    public var lossInterval: Int64 {
+        if case .coupled(let state) = self { return state.interval }
+        return 0
     }
 
-    /// The retransmission timer expired for the first time for what is now outstanding.
-    /// - Parameter inFlight: FlightSize in bytes.
-    public mutating func timedOut(inFlight: Int, now: MonotonicInstant) {
-        switch self {
-        case .newReno(var state):
-            state.timedOut(inFlight: inFlight)
-            self = .newReno(state)
-        case .cubic(var state):
-            state.timedOut(inFlight: inFlight)
-            self = .cubic(state)
-        }
-    }
-
-    /// Loss recovery is over: everything that was outstanding when it began is acknowledged.
-    public mutating func recovered(now: MonotonicInstant) {
-        switch self {
-        case .newReno(var state):
-            state.recovered()
-            self = .newReno(state)
-        case .cubic(var state):
-            state.recovered()
-            self = .cubic(state)
-        }
-    }
-
-    /// The sender sends again after it sent nothing for `span`.
-    public mutating func idle(
-        for span: TimeSpan, retransmissionTimeout: TimeSpan, initialWindow: Int, now: MonotonicInstant
-    ) {
-        //= RFC 5681 §4.1: SHOULD set cwnd to no more than RW after more than one RTO without sending; RW = min(IW, cwnd)
-        guard span > retransmissionTimeout else { return }
-        switch self {
-        case .newReno(var state):
-            state.restart(at: initialWindow)
-            self = .newReno(state)
-        case .cubic(var state):
-            state.restart(at: initialWindow)
-            self = .cubic(state)
-        }
-    }
-
-    /// The last congestion event proved to be none: what it took is given back.
-    public mutating func spurious(now: MonotonicInstant) {
-        switch self {
-        case .newReno(var state):
-            state.spurious()
-            self = .newReno(state)
-        case .cubic(var state):
-            state.spurious()
-            self = .cubic(state)
-        }
-    }
-
-    /// The path's segment size changed; the window keeps its bytes, but is at least one segment.
-    public mutating func maximumSegmentSizeChanged(_ size: Int) {
-        switch self {
-        case .newReno(var state):
-            state.maximumSegmentSizeChanged(size)
-            self = .newReno(state)
-        case .cubic(var state):
-            state.maximumSegmentSizeChanged(size)
-            self = .cubic(state)
-        }
+    /// At what rate to send, bytes a second; 0: as fast as the window lets.
+    public func departureRate(smoothedRoundTrip: TimeSpan) -> Int {
+        if case .bbr(let state) = self { return state.departureRate }
+        guard smoothedRoundTrip > .zero else { return 0 }
+        // Twice the window a round trip in slow start, which doubles it; a little more than one in avoidance, so that
+        // the window remains what limits.
+        let isEarly = window < slowStartThreshold / 2
+        return Int(min(Double(window) * (isEarly ? 2 : 1.25) / smoothedRoundTrip.seconds, 1e12))
     }
 }
 

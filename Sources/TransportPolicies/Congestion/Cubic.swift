@@ -4,7 +4,7 @@ import TransportValues
 /// than Reno would have.
 ///
 /// The RFC's variables, in segments and seconds as there; only ``window`` and ``slowStartThreshold`` are bytes. Slow
-/// start is Reno's (RFC 9438 §4.10 allows it).
+/// start is HyStart++ (RFC 9438 §4.10 recommends it).
 public struct Cubic: Sendable, BitwiseCopyable {
     /// β_cubic, RFC 9438 §4.6.
     static let beta = 0.7
@@ -16,6 +16,7 @@ public struct Cubic: Sendable, BitwiseCopyable {
     private var state: State
     private var undo: State?
     private var segment: Double
+    private var start = HyStart()
 
     private struct State: Sendable, BitwiseCopyable {
         /// cwnd, segments.
@@ -51,11 +52,11 @@ public struct Cubic: Sendable, BitwiseCopyable {
         state.threshold.isInfinite ? .max : Int(min(state.threshold * segment, 0x1p40) + 0.5)
     }
 
-    mutating func acknowledged(
-        bytes: Int, isWindowLimited: Bool, smoothedRoundTrip: TimeSpan, now: MonotonicInstant
-    ) {
-        var segments = Double(min(max(0, bytes), maximumCongestionWindow)) / segment
-        guard isWindowLimited else {
+    mutating func acknowledged(_ report: DeliveryReport) {
+        guard report.advances, !report.isInRecovery else { return }
+        let now = report.now
+        var segments = Double(min(max(0, report.bytes), maximumCongestionWindow)) / segment
+        guard report.isWindowLimited else {
             //= RFC 9438 §4.2: the elapsed time t MUST NOT include periods during which cwnd has not been updated due
             //  to application-limited behavior
             if state.epoch != nil, state.limitedSince == nil { state.limitedSince = now }
@@ -67,15 +68,21 @@ public struct Cubic: Sendable, BitwiseCopyable {
         }
         guard segments > 0 else { return }
         //= RFC 9438 §4.10: CUBIC MUST employ a slow-start algorithm, when cwnd is no more than ssthresh
+        if state.window < state.threshold,
+            start.acknowledged(roundTrip: report.roundTrip, startsRound: report.startsRound)
+        {
+            //= RFC 9406 §4.2: slow start is left without loss: ssthresh = cwnd
+            state.threshold = state.window
+        }
         if state.window < state.threshold {
-            let step = min(segments, state.threshold - state.window)
+            let step = min(start.growth(segments), state.threshold - state.window)
             state.window += step
             segments -= step
             clamp()
-            if segments <= 0 { return }
+            if segments <= 0 || state.window < state.threshold { return }
         }
         if state.epoch == nil { beginStage(now) }
-        avoidCongestion(segments, max(0, smoothedRoundTrip.seconds), now)
+        avoidCongestion(segments, max(0, report.smoothedRoundTrip.seconds), now)
         clamp()
     }
 
@@ -123,6 +130,7 @@ public struct Cubic: Sendable, BitwiseCopyable {
 
     private mutating func reduce(_ inFlight: Int) {
         undo = state
+        start.congestionSeen()
         //= RFC 9438 §4.7 fast convergence: before the reduction, W_max below a shrinking saturation point
         let window = state.window
         state.windowMaximum = window < state.windowMaximum ? window * (1 + Self.beta) / 2 : window

@@ -8,6 +8,7 @@ public struct NewReno: Sendable, BitwiseCopyable {
     /// Bytes acknowledged towards the next segment of congestion avoidance (RFC 3465 §2.1).
     private var counted = 0
     private var undo: Undo?
+    private var start = HyStart()
 
     private struct Undo: Sendable, BitwiseCopyable {
         var window: Int
@@ -19,17 +20,22 @@ public struct NewReno: Sendable, BitwiseCopyable {
         window = min(max(segment, initialWindow), maximumCongestionWindow)
     }
 
-    mutating func acknowledged(bytes: Int, isWindowLimited: Bool) {
-        var rest = min(max(0, bytes), maximumCongestionWindow)
-        guard isWindowLimited, rest > 0 else { return }
+    mutating func acknowledged(_ report: DeliveryReport) {
+        var rest = min(max(0, report.bytes), maximumCongestionWindow)
+        guard report.isWindowLimited, report.advances, !report.isInRecovery, rest > 0 else { return }
+        if window < slowStartThreshold, start.acknowledged(roundTrip: report.roundTrip, startsRound: report.startsRound)
+        {
+            slowStartThreshold = window
+        }
         if window < slowStartThreshold {
             // RFC 3465 §2.2 grows by at most L = 2 · SMSS an acknowledgement. A receiver behind segmentation offload
             // acknowledges up to 64 KB at once; with L its sender would leave slow start's doubling. The subflow
             // counts delivered bytes, so an acknowledgement that jumps over selectively delivered data adds nothing
             // twice; that is what L guards against.
-            let step = min(rest, slowStartThreshold - window)
+            let step = min(Int(start.growth(Double(rest))), slowStartThreshold - window)
             window = min(window + step, maximumCongestionWindow)
             rest -= step
+            if window < slowStartThreshold { return }
         }
         if rest == 0 { return }
         //= RFC 5681 §3.1: congestion avoidance, about one SMSS a round trip; counted in bytes (RFC 3465 §2.1)
@@ -41,7 +47,10 @@ public struct NewReno: Sendable, BitwiseCopyable {
         }
     }
 
-    private mutating func remember() { undo = Undo(window: window, slowStartThreshold: slowStartThreshold) }
+    private mutating func remember() {
+        undo = Undo(window: window, slowStartThreshold: slowStartThreshold)
+        start.congestionSeen()
+    }
 
     private func halved(_ inFlight: Int) -> Int {
         //= RFC 5681 §3.1 equation 4: ssthresh = max (FlightSize / 2, 2*SMSS)
