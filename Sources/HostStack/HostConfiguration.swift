@@ -11,7 +11,8 @@ public struct HostConfiguration: Sendable {
     public var maximumConnections = 100_000
     /// RSTs for nobody's segments, a second.
     public var resetsPerSecond = 200
-    /// Addresses carry further subflows and are announced only as ``Host/setEndpoint(_:id:use:port:now:)`` says; else all are.
+    /// Addresses carry further subflows and are announced only as ``Host/setEndpoint(_:id:use:port:now:)`` says; else
+    /// all are.
     public var usesEndpoints = false
 
     public init() {}
