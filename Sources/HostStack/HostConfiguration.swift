@@ -19,7 +19,8 @@ public struct HostConfiguration: Sendable {
     public var joinsToSilentAddress = 8
     /// The same to all such addresses together.
     public var joinsToSilentAddresses = 256
-    /// Addresses carry further subflows and are announced only as ``Host/setEndpoint(_:id:use:port:now:)`` says; else all are.
+    /// Addresses carry further subflows and are announced only as ``Host/setEndpoint(_:id:use:port:now:)`` says; else
+    /// all are.
     public var usesEndpoints = false
 
     public init() {}

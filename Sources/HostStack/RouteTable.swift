@@ -95,7 +95,7 @@ struct RouteTable {
         return nil
     }
 
-    /// Gives an address its use and identifier; whoever had that identifier gets another. False: there is no such address.
+    /// Gives an address its use and identifier; whoever had that identifier gets another. False: no such address.
     mutating func setEndpoint(_ address: IPAddress, id: AddressID, use: EndpointUse, port: UInt16?) -> Bool {
         guard let index = addresses.firstIndex(where: { $0.value.address == address }) else { return false }
         let other = addresses.firstIndex { $0.value.id == id && $0.value.address != address }

@@ -13,7 +13,8 @@ public struct EndpointUse: OptionSet, Sendable, Hashable {
     public static let backup = Self(rawValue: 4)
     /// Joined from to every address that the peer announces, too.
     public static let fullMesh = Self(rawValue: 8)
-    /// Nobody has chosen: the connecting side joins from it to every address of the peer, the listening side announces it.
+    /// Nobody has chosen: the connecting side joins from it to every address of the peer, the listening side announces
+    /// it.
     public static let automatic = Self(rawValue: 16)
 }
 

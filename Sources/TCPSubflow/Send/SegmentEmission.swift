@@ -61,7 +61,7 @@ extension Subflow {
         if case .answer = resetDue { resetDue = .none } else { enterClosed() }
     }
 
-    /// Puts the SACK blocks that are due into what is left, but for `reserved` bytes. False: they are due and do not fit.
+    /// Puts the SACK blocks that are due into what is left, but for `reserved` bytes. False: due ones do not fit.
     private func appendBlocks(to options: inout OptionBlock, _ plan: Plan, reserved: Int) -> Bool {
         guard handshake.sackPermitted, !plan.isSyn, !plan.flags.contains(.rst),
             receiving.duplicate != nil || !receiving.ranges.isEmpty
@@ -69,7 +69,8 @@ extension Subflow {
         var room = options.remaining &- reserved
         if plan.payload > 0 {
             // Beside payload only what keeps the segment within the MSS.
-            room = plan.payload > send.segmentLimit ? 0 : min(room, send.segmentLimit &- plan.payload &- options.count &- reserved)
+            let spare = send.segmentLimit &- plan.payload &- options.count &- reserved
+            room = plan.payload > send.segmentLimit ? 0 : min(room, spare)
         }
         let limit = (room &- 4) / 8
         let blocks = blocksToReport()
