@@ -27,9 +27,16 @@ struct Row: Sendable {
         return (silences.sorted(), problems)
     }
 
-    /// The most that is accepted: a quarter of a second with a sibling alive; a retransmission timeout of two seconds,
-    /// a round trip and the queue after all were away.
-    var limit: Double { event == .allLost ? 2_500 : 250 }
+    /// The most that is accepted: a quarter of a second where a sibling stays; some more where a path comes back, whose
+    /// window is small and its queue still unknown; a retransmission timeout of two seconds, a round trip and the queue
+    /// after all were away.
+    var limit: Double {
+        switch event {
+        case .lostForGood, .addressChanges: 250
+        case .comesBack: 300
+        case .allLost: 2_500
+        }
+    }
 }
 
 @main

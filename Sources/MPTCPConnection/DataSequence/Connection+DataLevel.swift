@@ -34,6 +34,7 @@ extension Connection {
         if sendReverted {
             takePlainAcknowledgment(index, outcome, now: now)
         } else if fallsBackForMissingDataAck(index, segment, outcome, counters: &counters) {
+            // It may be the last that comes before more is sent.
             takePlainAcknowledgment(index, outcome, now: now)
             return placePlain(index, segment, outcome, packet: packet, now: now)
         }

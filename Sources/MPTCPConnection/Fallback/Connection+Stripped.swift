@@ -100,11 +100,13 @@ extension Connection {
     }
 
     /// The peer is there and never acknowledges our DATA_FIN: our options do not get through any more. The only subflow goes
-    /// on as TCP, whose FIN can't be stripped; among several, or after some, new ones take their place.
+    /// on as TCP, whose FIN can't be stripped; among several, or after some, new ones take their place. A peer that never
+    /// confirmed Multipath TCP need not be heard: as TCP it has nothing to answer to a DATA_FIN.
     /// True: our direction has become TCP.
     mutating func giveUpDeafSubflows(now: MonotonicInstant, counters: inout StackCounters) -> Bool {
         if !hadOtherSubflow, !hasUnusedJoin, let index = onlyReadySubflow,
-            contexts[index].tcp.lastReceived > dataFinSince, becomesOnlySubflow(index), revertAfterAcknowledgments(index, now: now)
+            contexts[index].tcp.lastReceived > dataFinSince || state == .multipath(confirmed: false),
+            becomesOnlySubflow(index), revertAfterAcknowledgments(index, now: now)
         {
             counters.count(.DssFallback)
             settle(index, now: now, counters: &counters)

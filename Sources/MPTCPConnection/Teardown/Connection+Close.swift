@@ -162,8 +162,11 @@ extension Connection {
         drainTimer = now + Self.drainLimit
         send.reinjections.removeAll()
         dataTimer = .distantFuture
+        // Where all are silent, the peer may not know yet that we have everything: only what is said in order tells it.
+        var isAnyHeard = false
+        for index in contexts.indices where contexts[index].isReady && !contexts[index].isStalled { isAnyHeard = true }
         for index in contexts.indices where !contexts[index].isClosed {
-            if contexts[index].isReady, !contexts[index].isStalled {
+            if contexts[index].isReady, !contexts[index].isStalled || !isAnyHeard {
                 contexts[index].tcp.close()
             } else {
                 resetSubflow(index, reason: MPTCPReset.unspecified, why: "not in use when the connection ended")

@@ -56,8 +56,8 @@ extension Connection {
         }
         if contexts[index].lastTimeouts == 0 { counters.count(.SubflowStale) }
         wantsPathCheck = true
-        if pathUse == .single, role == .initiator, phase == .open, contexts[index].tcp.consecutiveTimeouts >= 3,
-            addresses.hasAlternative
+        if pathUse == .single, role == .initiator, phase == .open, isFullyMultipath, state == .multipath(confirmed: true),
+            contexts[index].tcp.consecutiveTimeouts >= 3, addresses.hasAlternative
         {
             // Break before make: the path is given up, then another is joined.
             return resetSubflow(index, reason: MPTCPReset.unacceptablePerformance, why: "silent; another path is tried")

@@ -96,6 +96,24 @@ public struct MiddleboxCase: Sendable, CustomStringConvertible {
             })
     }
 
+    /// Several boxes on one link, in the order from the client.
+    private static func several(
+        _ name: String, _ actions: [Middlebox.Action], tolerance: Tolerance = .intactOnly, damages: Bool = false
+    ) -> Self {
+        Self(
+            name: name, tolerance: tolerance, damages: damages,
+            boxes: { inside, _, _ in actions.map { Middlebox($0, inside: inside) } })
+    }
+
+    private static var translatorAndFirewall: Self {
+        var box = translator("NAT, firewall, MSS clamp", timeout: .seconds(60))
+        let boxes = box.boxes
+        box.boxes = { inside, path, isIPv6 in
+            boxes(inside, path, isIPv6) + [Middlebox(.shiftSequence, inside: inside), Middlebox(.clampMSS(1200), inside: inside)]
+        }
+        return box
+    }
+
     /// Every row.
     public static let all: [Self] = [
         Self(name: "nothing in the way"),
@@ -136,6 +154,30 @@ public struct MiddleboxCase: Sendable, CustomStringConvertible {
         one("data after a hole blocked", .blockHoles),
         one("reset injected", .reset(after: 60, flows: 1), .refusal),
         one("MTU black hole", .blackHole(mtu: 1300)),
+        one("every flow reset", .reset(after: 60, flows: .max), .refusal),
+        strip("unknown options become NOP", .unknown),
+        strip("unknown options become EOL", .unknown, replacement: .eol),
+        strip("REMOVE_ADDR stripped", .subtype(4)),
+        strip("MP_FASTCLOSE stripped", .subtype(7)),
+        translatorAndFirewall,
+        several(
+            "shifted, split, holes blocked",
+            [.shiftSequence, .split(size: 400, copiesOptions: false), .blockHoles]),
+        several(
+            "split, coalesced again",
+            [.split(size: 300, copiesOptions: true), .coalesce(limit: 1400, hold: .milliseconds(2))]),
+        several(
+            "early ACKs, shifted, stripped SYN/ACK",
+            [
+                .acknowledgeEarly(.both), .shiftSequence, .strip(OptionStrip(from: .synAck)),
+            ]),
+        several(
+            "MP_FAIL stripped, payload: same",
+            [.rewrite(.same, every: 40, .both), .strip(OptionStrip(.subtype(6))), .strip(OptionStrip(.subtype(8)))],
+            tolerance: .refusal, damages: true),
+        several(
+            "black hole, split, joins dropped",
+            [.blackHole(mtu: 1300), .split(size: 500, copiesOptions: true), .dropSYN(.subtype(1), .both)]),
         asymmetric,
         flapping,
     ]

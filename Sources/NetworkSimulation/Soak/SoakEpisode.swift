@@ -62,6 +62,9 @@ public struct SoakEpisode: Sendable {
             }
         }
         world.measure(&outcome)
+        // The application and what was still to happen hold the world that holds them.
+        world.network.application = nil
+        world.network.actions.removeAll()
         return outcome
     }
 }
