@@ -30,6 +30,10 @@ extension Connection {
             usable = verifyRepeatedJoin(index, segment, counters: &counters)
             noteFourthAck(index, segment)
         }
+        if outcome.isAccepted {
+            contexts[index].lastHeard = now
+            contexts[index].isSilent = false
+        }
         if isPathless, contexts[index].isReady { notePath() }
         if pathUse == .interactive, outcome.newlyAcknowledged > 0, isSlow(index) { wantsPathCheck = true }
         // The segment that ends a subflow may acknowledge the last of the data; one that resets it says nothing more.

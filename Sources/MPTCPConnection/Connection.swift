@@ -58,6 +58,9 @@ public struct Connection: ~Copyable {
     var peerHasOurKey = false
 
     var dataTimer = MonotonicInstant.distantFuture
+    /// When the first unacknowledged byte is looked at, and the subflow that was found to hold it up.
+    var headTimer = MonotonicInstant.distantFuture
+    var lateSubflow: Int?
     var dataTimerBackoff = 0
     var dataFinTimer = MonotonicInstant.distantFuture
     var dataFinTries = 0
@@ -67,6 +70,8 @@ public struct Connection: ~Copyable {
     var events: ConnectionEvents = []
     var readableReported = false
     var writableWanted = false
+    /// The last write was not taken whole: more data is to come than the send buffer shows.
+    var applicationHasMore = false
     var acceptedReported = false
     var connectedReported = false
     /// A host error ended the first handshake (ICMP); reported in place of a time-out.
@@ -92,7 +97,7 @@ public struct Connection: ~Copyable {
         receive = ReceiveStream(
             initial: configuration.initialReceiveWindow, maximum: configuration.receiveBuffer)
         pathUse = configuration.pathUse
-        scheduler = PacketScheduler(configuration.scheduler)
+        scheduler = configuration.customScheduler.map { .custom($0) } ?? PacketScheduler(configuration.scheduler)
         addresses = AddressBook(limit: configuration.acceptedAddresses)
     }
 
@@ -144,6 +149,7 @@ public struct Connection: ~Copyable {
         if send.needsReclaim(bytes.byteCount) { reclaimSendMemory() }
         let count = send.write(bytes)
         writableWanted = count < bytes.byteCount
+        applicationHasMore = writableWanted
         totals.bytesWritten += UInt64(count)
         return count
     }
@@ -167,6 +173,7 @@ public struct Connection: ~Copyable {
     public mutating func finishWriting(now: MonotonicInstant) {
         guard send.finish == .open, !phase.isClosed else { return }
         send.finish = .queued
+        applicationHasMore = false
         progressClose(now: now)
     }
 

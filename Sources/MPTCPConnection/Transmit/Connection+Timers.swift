@@ -7,7 +7,7 @@ import WireFormats
 extension Connection {
     /// When ``advance(to:counters:)`` or ``transmit(into:headroom:now:counters:)`` has something to do by itself.
     public var nextDeadline: MonotonicInstant {
-        var deadline = min(dataTimer, dataFinTimer, min(drainTimer, failTimer, pathlessDeadline))
+        var deadline = min(dataTimer, dataFinTimer, min(drainTimer, failTimer, pathlessDeadline), headTimer)
         if isFullyMultipath, !phase.isClosed { deadline = min(deadline, addresses.nextAnnouncement) }
         if mayOpenPaths { deadline = min(deadline, addresses.nextAttempt) }
         for index in contexts.indices where !contexts[index].isRetired {
@@ -29,6 +29,7 @@ extension Connection {
         }
         advanceJoins(now: now, counters: &counters)
         if dataTimer <= now { dataTimedOut(now: now, counters: &counters) }
+        if headTimer <= now { headTimedOut(now: now) }
         if dataFinTimer <= now { dataFinTimedOut(now: now, counters: &counters) }
         if pathlessDeadline <= now { pathlessTimedOut(now: now, counters: &counters) }
         if failTimer <= now { failTimedOut(now: now, counters: &counters) }
@@ -74,6 +75,7 @@ extension Connection {
     func hasOtherUsable(than index: Int) -> Bool {
         for other in contexts.indices
         where other != index && contexts[other].isReady && contexts[other].tcp.canSendData && !contexts[other].isStalled
+            && !contexts[other].isSilent
         {
             return true
         }
