@@ -123,6 +123,10 @@ let package = Package(
             dependencies: ["NetworkSimulation", "MPTCPConnection", "TransportPolicies", "TransportValues"],
             path: "Checks/SingleFlow", swiftSettings: settings),
         .executableTarget(
+            name: "Grid",
+            dependencies: ["NetworkSimulation", "MPTCPConnection", "TransportPolicies", "TransportValues", "WireFormats"],
+            path: "Checks/Grid", swiftSettings: settings),
+        .executableTarget(
             name: "Fuzz", dependencies: ["WireFormats", "TransportValues"], path: "Fuzz", exclude: ["Coverage"],
             swiftSettings: settings),
         tests("TransportValuesTests", ["TransportValues"]),

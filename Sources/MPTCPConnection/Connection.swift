@@ -63,6 +63,9 @@ public struct Connection: ~Copyable {
     var peerHasOurKey = false
 
     var dataTimer = MonotonicInstant.distantFuture
+    /// When the first unacknowledged byte is looked at, and the subflow that was found to hold it up.
+    var headTimer = MonotonicInstant.distantFuture
+    var lateSubflow: Int?
     var dataTimerBackoff = 0
     /// When the subflows' silences are compared.
     var silenceTimer = MonotonicInstant.distantFuture
@@ -79,6 +82,8 @@ public struct Connection: ~Copyable {
     var writableWanted = false
     /// The first handshake was completed.
     var wasEstablished = false
+    /// The last write was not taken whole: more data is to come than the send buffer shows.
+    var applicationHasMore = false
     /// A host error ended the first handshake (ICMP); reported in place of a time-out.
     var handshakeError: ConnectionCloseReason?
     /// Nobody will read any more: what arrives is thrown away, so that the close can end.
@@ -103,7 +108,7 @@ public struct Connection: ~Copyable {
             initial: configuration.initialReceiveWindow, maximum: configuration.receiveBuffer)
         usesLongDataAck = configuration.wire.longDataAck
         pathUse = configuration.pathUse
-        scheduler = PacketScheduler(configuration.scheduler)
+        scheduler = configuration.customScheduler.map { .custom($0) } ?? PacketScheduler(configuration.scheduler)
         addresses = AddressBook(
             limit: configuration.acceptedAddresses, joinPort: configuration.joinPort,
             announcesInitial: configuration.forbidsJoinsToInitialAddress)
@@ -158,6 +163,7 @@ public struct Connection: ~Copyable {
         if send.needsReclaim(bytes.byteCount) { reclaimSendMemory() }
         let count = send.write(bytes)
         writableWanted = count < bytes.byteCount
+        applicationHasMore = writableWanted
         // A window that closed when there was nothing more to send was not probed.
         if send.acknowledged == send.next, send.hasUnsent { updateDataWaiting(now: now) }
         totals.bytesWritten += UInt64(count)
@@ -183,6 +189,7 @@ public struct Connection: ~Copyable {
     public mutating func finishWriting(now: MonotonicInstant) {
         guard send.finish == .open, !phase.isClosed else { return }
         send.finish = .queued
+        applicationHasMore = false
         progressClose(now: now)
     }
 

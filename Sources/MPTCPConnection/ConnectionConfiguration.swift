@@ -62,7 +62,12 @@ public struct ConnectionConfiguration: Sendable {
     public var receiveBuffer = 6 << 20
     public var initialReceiveWindow = 256 << 10
     public var congestion: CongestionAlgorithm = .cubic
-    public var scheduler: SchedulerAlgorithm = .lowestRTT
+    public var scheduler: SchedulerAlgorithm = .earliest
+    /// A scheduler of the program's own, in place of ``scheduler``.
+    public var customScheduler: (any SchedulingPolicy)?
+    /// What is under way on a slow subflow is repeated on a faster one that has nothing else to send, or that the peer's
+    /// window holds up, where it would arrive sooner (opportunistic retransmission, NSDI'12 §4.2).
+    public var repairsHeadOfLine = true
     /// Nagle's algorithm (RFC 9293 §3.7.4).
     public var nagle = true
     /// The most subflows at one time, the first included. 1...32

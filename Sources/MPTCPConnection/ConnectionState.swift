@@ -127,6 +127,8 @@ public struct SubflowSetup: Sendable {
     public var timestampOffset: UInt32
     public var localAddressID: AddressID
     public var isBackup = false
+    /// Its share of the data for `WeightedScheduler`, relative to the other subflows'.
+    public var weight = 1
     /// Payload of this many bytes and more stays in its ring for an interface that gathers it (`.max`: never).
     public var lendsFrom = Int.max
     /// The interface segments what it is given.

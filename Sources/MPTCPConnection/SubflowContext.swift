@@ -44,6 +44,14 @@ struct SubflowContext: ~Copyable {
     var dataWaiting = DataWaiting.none
     /// Counted among the joins whose third ACK is missing.
     var isCountedHalfOpen = false
+    /// Data that went out here for the first time, bytes.
+    var freshBytesSent: UInt64 = 0
+    /// One past the highest data offset that was sent here.
+    var sentThrough: Int64 = 1
+    /// Stream offsets of this subflow below which what is under way needs no second look by `nextRepair`: as slower than
+    /// another subflow would be, and as overdue.
+    var repairedThrough: Int64 = 1
+    var overdueThrough: Int64 = 1
     /// MP_PRIO with this backup flag is due on this subflow.
     var priorityDue: Bool?
     /// The peer's RST said that it is transient (T flag, RFC 8684 §3.6), or our own reason may pass.

@@ -32,7 +32,7 @@ struct CommonOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "Which path gets the next bytes", discussion: list(SchedulerAlgorithm.allCases) { $0.summary }))
-    var scheduler = SchedulerAlgorithm.lowestRTT
+    var scheduler = SchedulerAlgorithm.earliest
 
     @Option(
         help: ArgumentHelp(

@@ -7,7 +7,8 @@ import WireFormats
 extension Connection {
     /// When ``advance(to:counters:)`` or ``transmit(into:headroom:now:counters:)`` has something to do by itself.
     public var nextDeadline: MonotonicInstant {
-        var deadline = min(dataTimer, dataFinTimer, min(drainTimer, failTimer, pathlessDeadline, signalPause), silenceTimer)
+        var deadline = min(dataTimer, dataFinTimer, min(drainTimer, failTimer, pathlessDeadline, signalPause))
+        deadline = min(deadline, silenceTimer, headTimer)
         if isFullyMultipath, !phase.isClosed { deadline = min(deadline, addresses.nextAnnouncement) }
         if mayOpenPaths { deadline = min(deadline, addresses.nextAttempt) }
         for index in contexts.indices where !contexts[index].isRetired {
@@ -29,6 +30,7 @@ extension Connection {
         }
         advanceJoins(now: now, counters: &counters)
         if dataTimer <= now { dataTimedOut(now: now, counters: &counters) }
+        if headTimer <= now { headTimedOut(now: now) }
         if dataFinTimer <= now { dataFinTimedOut(now: now, counters: &counters) }
         if silenceTimer <= now { silenceTimedOut(now: now, counters: &counters) }
         if pathlessDeadline <= now { pathlessTimedOut(now: now, counters: &counters) }

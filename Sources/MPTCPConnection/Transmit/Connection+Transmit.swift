@@ -155,7 +155,7 @@ extension Connection {
     private mutating func transmitData(
         into buffer: inout MutableRawSpan, _ headroom: Int, _ now: MonotonicInstant, _ counters: inout StackCounters
     ) -> TransmitMetadata? {
-        guard let work = nextWork() else { return nil }
+        guard let work = nextOverdue(now: now) ?? nextWork(now: now) ?? nextRepair(now: now) else { return nil }
         let optionBytes = dataOptionBytes
         guard let index = chooseSubflow(for: work, optionBytes: optionBytes, now: now) else { return nil }
         let length = segmentLength(index, work, optionBytes: optionBytes, now: now)
@@ -173,16 +173,19 @@ extension Connection {
             mapping.checksum = outgoingChecksum(
                 dataOffset: work.start, subflowOffset: subflowOffset, length: length, dataFin: carriesFin)
         }
+        contexts[index].sentThrough = max(contexts[index].sentThrough, end)
         if work.isReinjection {
             counters.count(.reinjected)
             send.reinjections.remove(work.start..<end)
         } else {
+            contexts[index].freshBytesSent &+= UInt64(length)
             send.sent(through: end)
             noteWritable()
         }
         signalRun = 0
         if carriesFin { startDataFin(now: now) }
         armDataTimer(now: now)
+        armHeadTimer(now: now)
         let push = end == send.end || configuration.wire.push == .everySegment
         let emission = Subflow.Emission.data(mapping, length: length, push: push, fin: false)
         let options = dataOptions(index, mapping, room: contexts[index].tcp.optionRoom(for: emission))
@@ -190,73 +193,6 @@ extension Connection {
         watchSilence(index)
         if send.finish == .queued, !send.hasUnsent { progressClose(now: now) }
         return packet
-    }
-
-    struct Work {
-        var start: Int64
-        var available: Int
-        var isReinjection: Bool
-    }
-
-    /// What is to be sent next: repairs first, then new data inside the peer's window.
-    private func nextWork() -> Work? {
-        guard phase == .open || phase == .draining || phase == .handshake else { return nil }
-        if let range = send.reinjections.first {
-            return Work(
-                start: range.lowerBound, available: Int(range.upperBound - range.lowerBound), isReinjection: true)
-        }
-        let limit = min(send.end, send.peerEdge)
-        guard send.next < limit else { return nil }
-        return Work(start: send.next, available: Int(limit - send.next), isReinjection: false)
-    }
-
-    private mutating func chooseSubflow(for work: Work, optionBytes: Int, now: MonotonicInstant) -> Int? {
-        snapshots.removeAll(keepingCapacity: true)
-        for index in contexts.indices where contexts[index].isReady && contexts[index].tcp.canSendData {
-            let length = segmentLength(index, work, optionBytes: optionBytes, now: now)
-            snapshots.append(
-                PathSnapshot(
-                    index: index, smoothedRoundTrip: contexts[index].tcp.roundTrip.smoothed,
-                    congestionWindow: contexts[index].tcp.congestionWindow, inFlight: contexts[index].tcp.inFlight,
-                    room: length, maximumSegmentSize: contexts[index].tcp.maximumSegmentSize,
-                    isBackup: contexts[index].peerWantsBackup || contexts[index].setup.isBackup,
-                    isStalled: contexts[index].isStalled || contexts[index].isSuspect))
-        }
-        if snapshots.isEmpty { return nil }
-        var policy = scheduler
-        let choice = policy.choose(snapshots.span)
-        scheduler = policy
-        return choice
-    }
-
-    /// Bytes for one segment on this subflow now; 0 when it should wait (windows, Nagle, silly windows).
-    private borrowing func segmentLength(_ index: Int, _ work: Work, optionBytes: Int, now: MonotonicInstant) -> Int {
-        let room = contexts[index].tcp.sendRoom(now: now)
-        if room <= 0 { return 0 }
-        let segment = contexts[index].tcp.segmentPayloadLimit(multipathOptionBytes: optionBytes)
-        // The burst leaves room for the most options; beside fewer, a whole segment is longer and still fits the MTU.
-        let length = min(work.available, room, max(contexts[index].maximumBurst, segment), 65_535)
-        if length >= segment { return wholeSegments(length, segment, work) }
-        let isTail = work.isReinjection || work.start + Int64(length) == send.end
-        if isTail, length == work.available {
-            //= RFC 9293 §3.7.4 Nagle: a small segment waits while data is unacknowledged
-            if configuration.nagle, send.finish == .open, !work.isReinjection, send.next > send.acknowledged {
-                return 0
-            }
-            return length
-        }
-        //= RFC 9293 §3.8.6.2.1 sender's silly-window avoidance: a part of a segment waits unless it is half the window,
-        // or nothing is on its way that would open the window further: on any subflow where the shared window limits,
-        // or on this one
-        let isAlone = length == work.available ? send.next == send.acknowledged : contexts[index].tcp.inFlight == 0
-        return isAlone || length >= send.largestWindow / 2 ? length : 0
-    }
-
-    /// A whole number of segments, but for a tail that empties the buffer and may go now.
-    private borrowing func wholeSegments(_ length: Int, _ segment: Int, _ work: Work) -> Int {
-        let drains = length == work.available && work.start + Int64(length) == send.end
-        if drains, !configuration.nagle || send.finish != .open { return length }
-        return length / segment * segment
     }
 
     // MARK: Emission

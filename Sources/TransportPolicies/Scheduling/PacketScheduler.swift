@@ -1,93 +1,116 @@
-public import TransportValues
-
-/// What a scheduler sees of one subflow.
-public struct PathSnapshot: Sendable, BitwiseCopyable {
-    /// The caller's name for the path; ``PacketScheduler/choose(_:)`` returns it.
-    public var index: Int
-    /// SRTT; zero while unknown.
-    public var smoothedRoundTrip: TimeSpan
-    /// Bytes.
-    public var congestionWindow: Int
-    /// Bytes.
-    public var inFlight: Int
-    /// Bytes that may be sent now.
-    public var room: Int
-    /// Bytes of payload in one segment.
-    public var maximumSegmentSize: Int
-    /// The peer or we asked to use it only when nothing else works (RFC 8684 §3.3.8).
-    public var isBackup: Bool
-    /// Its retransmission timer expired and nothing was acknowledged since.
-    public var isStalled: Bool
-
-    public init(
-        index: Int, smoothedRoundTrip: TimeSpan, congestionWindow: Int, inFlight: Int, room: Int,
-        maximumSegmentSize: Int, isBackup: Bool = false, isStalled: Bool = false
-    ) {
-        self.index = index
-        self.smoothedRoundTrip = smoothedRoundTrip
-        self.congestionWindow = congestionWindow
-        self.inFlight = inFlight
-        self.room = room
-        self.maximumSegmentSize = maximumSegmentSize
-        self.isBackup = isBackup
-        self.isStalled = isStalled
-    }
-
-    /// Paths of a higher class are not looked at while one of a lower class exists, even when that has no room now.
-    fileprivate var preference: Int { (isStalled ? 2 : 0) + (isBackup ? 1 : 0) }
-
-    /// Whether, with both in the same class and with room, this path goes first.
-    fileprivate func precedes(_ other: PathSnapshot) -> Bool {
-        if smoothedRoundTrip != other.smoothedRoundTrip { return smoothedRoundTrip < other.smoothedRoundTrip }
-        // Equal paths share: the one with the emptier window goes first.
-        let mine = inFlight.multipliedFullWidth(by: max(1, other.congestionWindow))
-        let theirs = other.inFlight.multipliedFullWidth(by: max(1, congestionWindow))
-        return mine.high != theirs.high ? mine.high < theirs.high : mine.low < theirs.low
-    }
+/// A rule by which data is given to subflows: snapshots go in, a decision comes out. What it remembers between two
+/// decisions lives in itself.
+public protocol SchedulingPolicy: Sendable {
+    /// The ``PathSnapshot/index`` of the path to send on next; nil: on none now, although one may have room. It is asked
+    /// again when something was acknowledged or written.
+    /// - Parameter paths: every path that is ready, those without room too.
+    mutating func choose(_ paths: Span<PathSnapshot>, for work: SchedulingWork) -> Int?
 }
 
-/// The rules by which data is given to subflows.
+/// The schedulers by name.
 public enum SchedulerAlgorithm: String, CaseIterable, Sendable {
+    case earliest
     case lowestRTT = "lowest-rtt"
+    case roundRobin = "round-robin"
+    case weighted
+    case redundant
+    case blest
+    case ecf
+    case sttf
 
     /// One line for help texts.
     public var summary: String {
         switch self {
-        case .lowestRTT: "the path with the lowest round trip that has room in its window; the default"
+        case .earliest:
+            "where the data arrives first, waiting for a faster path where that is sooner or a slow one would block it; the default"
+        case .lowestRTT: "the path with the lowest round trip that has room in its window"
+        case .roundRobin: "each path with room in turn"
+        case .weighted: "shares by weight, as far as the paths have room"
+        case .redundant: "everything on every path: the lowest delay at the price of the sum"
+        case .blest: "lowest-rtt, but a slow path waits where it would block the peer's window (Ferlin et al., 2016)"
+        case .ecf: "earliest completion first: waits for the fast path where that ends sooner (Lim et al., 2017)"
+        case .sttf: "shortest transfer time first: counts what must go out in later round trips (Hurtig et al., 2018)"
         }
     }
 }
 
-/// Decides which subflow carries the next data. A snapshot goes in, a decision comes out.
-public struct PacketScheduler: Sendable {
-    public let algorithm: SchedulerAlgorithm
+/// Decides which subflow carries the next data: one of the policies by name, or the program's own.
+public enum PacketScheduler: Sendable {
+    case earliest(EarliestScheduler)
+    case lowestRTT(LowestRTTScheduler)
+    case roundRobin(RoundRobinScheduler)
+    case weighted(WeightedScheduler)
+    case blest(BLESTScheduler)
+    case ecf(ECFScheduler)
+    case sttf(STTFScheduler)
+    /// New data on the path that is fastest; the engine repeats it on the others.
+    case redundant(LowestRTTScheduler)
+    case custom(any SchedulingPolicy)
 
-    public init(_ algorithm: SchedulerAlgorithm) { self.algorithm = algorithm }
-
-    /// The ``PathSnapshot/index`` of the path to send on next, or nil when none may send now.
-    ///
-    ///= RFC 8684 §3.3.8 a backup path is used only when no regular path is usable. A path that is stalled is not
-    /// usable; a path whose window is merely full is.
-    public mutating func choose(_ paths: Span<PathSnapshot>) -> Int? {
-        switch algorithm {
-        case .lowestRTT: Self.lowestRoundTrip(paths)
-        }
+    public init(_ algorithm: SchedulerAlgorithm) {
+        self =
+            switch algorithm {
+            case .earliest: .earliest(EarliestScheduler())
+            case .lowestRTT: .lowestRTT(LowestRTTScheduler())
+            case .roundRobin: .roundRobin(RoundRobinScheduler())
+            case .weighted: .weighted(WeightedScheduler())
+            case .redundant: .redundant(LowestRTTScheduler())
+            case .blest: .blest(BLESTScheduler())
+            case .ecf: .ecf(ECFScheduler())
+            case .sttf: .sttf(STTFScheduler())
+            }
     }
 
-    private static func lowestRoundTrip(_ paths: Span<PathSnapshot>) -> Int? {
+    /// Everything goes out on every path.
+    public var isRedundant: Bool {
+        if case .redundant = self { return true }
+        return false
+    }
+
+    public mutating func choose(_ paths: Span<PathSnapshot>, for work: SchedulingWork) -> Int? {
+        switch self {
+        case .earliest(var policy):
+            defer { self = .earliest(policy) }
+            return policy.choose(paths, for: work)
+        case .lowestRTT(var policy), .redundant(var policy):
+            return policy.choose(paths, for: work)
+        case .roundRobin(var policy):
+            defer { self = .roundRobin(policy) }
+            return policy.choose(paths, for: work)
+        case .weighted(var policy):
+            return policy.choose(paths, for: work)
+        case .blest(var policy):
+            defer { self = .blest(policy) }
+            return policy.choose(paths, for: work)
+        case .ecf(var policy):
+            defer { self = .ecf(policy) }
+            return policy.choose(paths, for: work)
+        case .sttf(var policy):
+            return policy.choose(paths, for: work)
+        case .custom(var policy):
+            defer { self = .custom(policy) }
+            return policy.choose(paths, for: work)
+        }
+    }
+}
+
+extension Span<PathSnapshot> {
+    /// The best class that any path is in (``PathSnapshot/preference``).
+    var bestPreference: Int {
+        var best = Int.max
+        for position in indices { best = Swift.min(best, self[position].preference) }
+        return best
+    }
+
+    /// The path of the best class that goes before all others which meet `condition`.
+    func first(of preference: Int, where condition: (PathSnapshot) -> Bool) -> PathSnapshot? {
         var best: PathSnapshot?
-        var bestPreference = Int.max
-        for position in paths.indices {
-            let path = paths[position]
-            if path.preference > bestPreference { continue }
-            if path.preference < bestPreference {
-                bestPreference = path.preference
-                best = nil
-            }
-            guard path.room > 0 else { continue }
+        for position in indices {
+            let path = self[position]
+            guard path.preference == preference, condition(path) else { continue }
             if let current = best, !path.precedes(current) { continue }
             best = path
         }
-        return best?.index
+        return best
     }
 }
