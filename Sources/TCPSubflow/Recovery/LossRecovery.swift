@@ -50,10 +50,16 @@ extension Subflow {
     ) {
         let segment = segmentPayloadLimit(multipathOptionBytes: 0)
         if advanced { recoveryAdvanced(acknowledged, segment, now) }
+        var departing = 0
         if isDuplicate {
             recovery.duplicates &+= 1
             if !handshake.sackPermitted, recovery.phase != .timeout {
-                recovery.departed = min(recovery.departed &+ segment, max(0, sent.pipe))
+                //= RFC 5681 §3.2: a receiver may make up duplicates: those that count SHOULD be no more than the segments
+                // that were outstanding
+                let limit = recovery.phase == .fast ? min(sent.pipe, recovery.entryFlight) : sent.pipe
+                let departed = min(recovery.departed &+ segment, max(0, limit))
+                departing = max(0, departed &- recovery.departed)
+                recovery.departed = departed
             }
         }
         if sent.isEmpty { return }
@@ -68,7 +74,7 @@ extension Subflow {
             repairRetransmissions(now)
         }
         if recovery.phase == .fast {
-            reduceProportionally(handshake.sackPermitted || advanced ? delivered : isDuplicate ? segment : 0, segment)
+            reduceProportionally(handshake.sackPermitted || advanced ? delivered : departing, segment)
         }
     }
 
