@@ -186,6 +186,19 @@ import WireFormats
         #expect(again, "the subflow repeats what it must, byte by byte")
     }
 
+    /// The same at the subflow's level: duplicate acknowledgments that are made up (RFC 5681 §3.2).
+    @Test func inventedDuplicatesDoNotSpeedUp() throws {
+        let peer = ScriptedPeer()
+        let id = try peer.establish()
+        _ = peer.host.write(id, PairedHosts.pattern(0, 400_000).rawBytes, now: peer.now)
+        var sent = 0
+        for _ in 0..<5_000 {
+            for reply in peer.replies() { sent += reply.payload.count }
+            peer.ack(options: peer.signal(dataAck: 1))
+        }
+        #expect(sent > 0 && sent <= 2 * 10 * 1460, "\(sent) bytes for nothing but duplicates")
+    }
+
     /// MP_FASTCLOSE: a right key at a wrong place, and a wrong key at the right one.
     @Test func fastCloseNeedsAnAcceptableSequence() throws {
         for flags in [TCPFlags.ack, [.rst, .ack]] {

@@ -37,3 +37,25 @@ extension PairedHosts {
         }
     }
 }
+
+/// The packet with one more option behind the others; as it is where 40 bytes are not enough.
+func appendingOption(_ packet: [UInt8], _ option: [UInt8]) -> [UInt8] {
+    let start = Int(packet[0] & 15) * 4
+    let header = Int(packet[start + 12] >> 4) * 4
+    let padded = option + [UInt8](repeating: 1, count: (4 - option.count % 4) % 4)
+    guard !option.isEmpty, header + padded.count <= 60 else { return packet }
+    var result = packet
+    result.insert(contentsOf: padded, at: start + header)
+    result[start + 12] = UInt8((header + padded.count) / 4) << 4 | packet[start + 12] & 15
+    let total = result.count
+    result[2] = UInt8(total >> 8)
+    result[3] = UInt8(truncatingIfNeeded: total)
+    result[10] = 0
+    result[11] = 0
+    var sum: UInt32 = 0
+    for index in stride(from: 0, to: start, by: 2) { sum += UInt32(result[index]) << 8 | UInt32(result[index + 1]) }
+    while sum > 0xffff { sum = sum & 0xffff + sum >> 16 }
+    result[10] = UInt8(truncatingIfNeeded: ~sum >> 8)
+    result[11] = UInt8(truncatingIfNeeded: ~sum)
+    return RawEdit.changingPayload(result) { _ in }
+}

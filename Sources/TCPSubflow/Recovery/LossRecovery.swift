@@ -58,10 +58,16 @@ extension Subflow {
     mutating func updateRecovery(_ progress: Progress, _ now: MonotonicInstant, _ outcome: inout SegmentOutcome) {
         let segment = segmentPayloadLimit(multipathOptionBytes: 0)
         if progress.advanced { recoveryAdvanced(progress.acknowledged, segment, now) }
+        var departing = 0
         if progress.isDuplicate {
             recovery.duplicates &+= 1
             if !handshake.sackPermitted, recovery.phase != .timeout {
-                recovery.departed = min(recovery.departed &+ segment, max(0, sent.pipe))
+                //= RFC 5681 §3.2: a receiver may make up duplicates: those that count SHOULD be no more than the segments
+                // that were outstanding
+                let limit = recovery.phase == .fast ? min(sent.pipe, recovery.entryFlight) : sent.pipe
+                let departed = min(recovery.departed &+ segment, max(0, limit))
+                departing = max(0, departed &- recovery.departed)
+                recovery.departed = departed
             }
         }
         if sent.isEmpty {
@@ -83,7 +89,7 @@ extension Subflow {
         if recovery.phase == .fast {
             let counts = handshake.sackPermitted || progress.advanced
             recovery.reduction.acknowledged(
-                delivered: counts ? progress.delivered : progress.isDuplicate ? segment : 0,
+                delivered: counts ? progress.delivered : departing,
                 isSafe: progress.advanced && !foundLoss, inFlight: inFlight, target: congestionWindow, segment: segment)
         }
     }
