@@ -6,7 +6,9 @@ public struct Checker {
     /// What is wrong, a line each; empty: no hole.
     public private(set) var problems: [String] = []
     private var citations: [String: [Citation]] = [:]
-    private var texts: [String: String] = [:]
+    /// The test functions of a file.
+    private var functions: [String: Set<String>] = [:]
+    private var entries: [String: Requirement] = [:]
     private let root: URL
 
     /// - Parameter root: the project's folder, with `Specifications`, `Sources` and `Tests`.
@@ -31,6 +33,7 @@ public struct Checker {
     /// Fills ``problems``.
     public mutating func run() throws {
         problems = []
+        entries = Dictionary(requirements.map { ($0.id, $0) }) { first, _ in first }
         try readSources()
         checkIdentifiers()
         for catalogue in catalogues {
@@ -85,7 +88,7 @@ public struct Checker {
             problems.append("\(requirement.id): no test \(test.function) in \(test.file)")
         }
         if let same = requirement.same {
-            guard let other = requirements.first(where: { $0.id == same }), other.same == nil else {
+            guard let other = entries[same], other.same == nil else {
                 problems.append("\(requirement.id): the same as \(same), which is no entry of its own")
                 return
             }
@@ -120,26 +123,40 @@ public struct Checker {
     }
 
     private mutating func exists(_ test: TestReference) -> Bool {
-        if texts[test.file] == nil {
-            texts[test.file] = (try? String(contentsOf: root.appending(path: test.file), encoding: .utf8)) ?? ""
+        if functions[test.file] == nil {
+            let text = try? String(contentsOf: root.appending(path: test.file), encoding: .utf8)
+            functions[test.file] = Self.testFunctions(in: text ?? "")
         }
-        guard let text = texts[test.file], let place = text.range(of: "func \(test.function)(") else { return false }
-        // Its attribute stands before it, after the end of what came before.
-        let before = text[..<place.lowerBound]
-        let start = before.range(of: "\n    }\n", options: .backwards)?.upperBound ?? before.startIndex
-        return before[start...].contains("@Test")
+        return functions[test.file]?.contains(test.function) == true
+    }
+
+    /// The names of functions with the attribute `@Test`.
+    static func testFunctions(in source: String) -> Set<String> {
+        var result: Set<String> = []
+        var hasAttribute = false
+        for line in source.utf8.split(separator: UInt8(ascii: "\n")) {
+            let words = Substring(line).split { $0 == " " || $0 == "(" }
+            if words.first == "@Test" { hasAttribute = true }
+            guard let keyword = words.firstIndex(of: "func"), keyword + 1 < words.count else { continue }
+            if hasAttribute { result.insert(String(words[keyword + 1])) }
+            hasAttribute = false
+        }
+        return result
     }
 
     /// Every citation in the sources is what some entry points at.
     private mutating func checkCoverage() {
         let known = Set(catalogues.map(\.rfc))
-        let own = requirements.filter { !$0.code.isEmpty }
+        var listed: [String: [(section: Citation.Section, words: String)]] = [:]
+        for requirement in requirements {
+            let section = Citation.Section(rfc: requirement.rfc, number: requirement.section)
+            for code in requirement.code { listed[code.file, default: []].append((section, code.words)) }
+        }
         for file in citations.keys.sorted() {
             for citation in citations[file] ?? [] {
                 for section in citation.sections where known.contains(section.rfc) {
-                    let isListed = own.contains { requirement in
-                        requirement.rfc == section.rfc && requirement.section == section.number
-                            && requirement.code.contains { $0.file == file && citation.text.contains($0.words) }
+                    let isListed = (listed[file] ?? []).contains {
+                        $0.section == section && citation.text.contains($0.words)
                     }
                     if isListed { continue }
                     problems.append(

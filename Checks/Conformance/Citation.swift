@@ -24,15 +24,15 @@ public struct Citation: Sendable {
         func close() {
             if let open { result.append(Citation(file: file, line: open.line, text: open.text)) }
         }
-        for line in source.split(separator: "\n", omittingEmptySubsequences: false) {
+        for bytes in source.utf8.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false) {
             number += 1
-            let comment = line.drop { $0 == " " }
-            guard comment.hasPrefix("//") else {
+            let comment = bytes.drop { $0 == UInt8(ascii: " ") }
+            guard comment.starts(with: [UInt8(ascii: "/"), UInt8(ascii: "/")]) else {
                 close()
                 open = nil
                 continue
             }
-            let text = comment.drop { $0 == "/" }
+            let text = Substring(comment.drop { $0 == UInt8(ascii: "/") })
             if text.hasPrefix("=") {
                 close()
                 open = (number, String(text.dropFirst(2)))
