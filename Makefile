@@ -8,12 +8,13 @@ TOOL := $(BUILD)/mptcp
 TEST := $(SWIFT) test -c release --skip-build --disable-xctest --disable-testable-imports
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit kernel-tests release bench bench-peer fmt fmt-check fuzz tools tests-built clean
+.PHONY: kernel-boxes help demo test unit kernel-tests release bench bench-peer fmt fmt-check fuzz tools tests-built clean
 
 help:
 	@echo 'make demo     two emulated links in one process: no privilege needed'
 	@echo 'make test     everything that can be tested here (installs Debian packages as root)'
 	@echo 'make release  the tool, optimised: $(TOOL)'
+	@echo 'make kernel-boxes  every middlebox in real time against the kernel: the table (root, about half an hour)'
 	@echo 'make bench    against the kernel, in one run (root)'
 	@echo 'make fuzz     ten million hostile inputs for every parser'
 	@echo 'make fmt      swift format, in place'
@@ -45,6 +46,11 @@ test: tools tests-built
 
 fuzz:
 	$(SWIFT) run -c release Fuzz 10000000
+
+# ROW=payload for some of the rows; INSIDE=server to turn the boxes round.
+kernel-boxes: release
+	$(SWIFT) build -c release --product KernelBoxes
+	$(BUILD)/KernelBoxes "$(ROW)" $(if $(INSIDE),--inside $(INSIDE))
 
 bench: release bench-peer
 	python3 Benchmarks/bench.py --tool $(TOOL) --peer .build/bench-peer

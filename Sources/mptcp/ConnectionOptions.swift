@@ -49,6 +49,13 @@ struct ConnectionOptions: ParsableArguments {
                 """))
     var damage = DamagePolicy.refuse
 
+    @Flag(
+        help: """
+            Keep what is learnt of peers for later runs: those that speak only version 0, or to which MP_CAPABLE does not \
+            get through; `mptcp show --peers` lists them, `mptcp show --forget-peers` forgets them
+            """)
+    var rememberPeers = false
+
     enum DamagePolicy: String, CaseIterable, ExpressibleByArgument {
         case refuse, accept
     }

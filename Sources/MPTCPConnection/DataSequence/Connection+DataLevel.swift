@@ -203,8 +203,11 @@ extension Connection {
             let mapping: ReceiveMapping
             if let own, own.subflow.contains(position) {
                 mapping = own
+                impliesMappings = false
             } else if let found = contexts[index].mappings.find(position) {
                 mapping = found
+            } else if let implied = impliedMapping(index, position..<range.upperBound, own != nil) {
+                mapping = implied
             } else {
                 receiveUnmapped(index, position, own != nil, now: now, counters: &counters)
                 break
@@ -254,7 +257,11 @@ extension Connection {
         // The bytes come again when it is known what becomes of the other.
         if hasUnusedJoin, !hadOtherSubflow { return }
         let isContiguous = contexts[index].mappings.isEmpty && !receive.hasOutOfOrder
-        if !hadOtherSubflow, isContiguous, revertForUnmappedData(index, now: now, counters: &counters) { return }
+        if !hadOtherSubflow, isContiguous, trustsUnmappedData,
+            revertForUnmappedData(index, now: now, counters: &counters)
+        {
+            return
+        }
         counters.count(.DSSNoMatchTCP)
         resetSubflow(index, reason: MPTCPReset.middleboxInterference, why: "data without a mapping")
     }

@@ -94,15 +94,16 @@ struct AddressBook {
         }
     }
 
-    /// Withdraws an own address: REMOVE_ADDR where the peer may know it.
-    mutating func removeLocal(_ address: IPAddress) -> AddressID? {
-        guard let index = locals.firstIndex(where: { $0.value.address == address }) else { return nil }
+    /// Withdraws an own address.
+    /// - Parameter isTold: with REMOVE_ADDR, in case the peer knows it.
+    mutating func removeLocal(_ address: IPAddress, isTold: Bool) {
+        guard let index = locals.firstIndex(where: { $0.value.address == address }) else { return }
         let id = locals.remove(at: index).value.id
         attempts.removeAll { $0.local == address }
+        guard isTold else { return }
         // If it comes back, it is an address like any other, to be announced.
         if address == initialLocal { initialLocal = nil }
         enqueue(.removeAddress(RemoveAddress(id)))
-        return id
     }
 
     // MARK: The peer's addresses

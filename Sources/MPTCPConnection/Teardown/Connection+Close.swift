@@ -70,10 +70,15 @@ extension Connection {
     public mutating func localAddressRemoved(
         _ address: IPAddress, interface: InterfaceID?, now: MonotonicInstant, counters: inout StackCounters
     ) {
-        _ = addresses.removeLocal(address)
+        let keeps = keepsAway(address, now: now)
+        addresses.removeLocal(address, isTold: !keeps)
         for index in contexts.indices
         where contexts[index].setup.tuple.local.address == address && !contexts[index].isClosed {
             if let interface, contexts[index].setup.interface != interface { continue }
+            if keeps {
+                contexts[index].isAway = true
+                continue
+            }
             contexts[index].closeReason = "local address removed"
             contexts[index].tcp.abandon()
             settle(index, now: now, counters: &counters)

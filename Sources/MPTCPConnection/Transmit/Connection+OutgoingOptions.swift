@@ -21,7 +21,10 @@ extension Connection {
         return capable
     }
 
-    private var mustRepeatKeys: Bool { role == .initiator && state == .multipath(confirmed: false) }
+    private var mustRepeatKeys: Bool {
+        // A peer that sends data, of whatever kind, has had the third ACK.
+        role == .initiator && state == .multipath(confirmed: false) && !impliesMappings
+    }
 
     /// Option bytes beside a data segment.
     var dataOptionBytes: Int {
