@@ -106,7 +106,9 @@ extension Host {
     }
 
     /// Copies received bytes to the start of `target`.
-    public mutating func read(_ id: ConnectionID, into target: inout MutableRawSpan, now: MonotonicInstant) -> ReadResult {
+    public mutating func read(_ id: ConnectionID, into target: inout MutableRawSpan, now: MonotonicInstant)
+        -> ReadResult
+    {
         guard let index = slot(id) else { return .endOfStream }
         let result = slots[index].connection?.read(into: &target, now: now) ?? .endOfStream
         if case .bytes = result { markReady(id.index) }

@@ -82,7 +82,8 @@ struct PeerMemory {
         case .capableVanishes: kind = .capableVanishes
         }
         let times = before?.kind == kind ? min(before!.times + 1, 64) : 1
-        if before == nil, records.count >= Self.limit, let oldest = records.min(by: { $0.value.until < $1.value.until }) {
+        if before == nil, records.count >= Self.limit, let oldest = records.min(by: { $0.value.until < $1.value.until })
+        {
             records[oldest.key] = nil
         }
         // What does not get through is tried again ever more rarely, after ten minutes at first and ten hours at last.

@@ -35,7 +35,9 @@ struct RouteTable {
     }
 
     func interface(_ id: InterfaceID) -> Interface? {
-        guard id.rawValue >= 0, Int(id.rawValue) < interfaces.count, interfaces[Int(id.rawValue)].isUp else { return nil }
+        guard id.rawValue >= 0, Int(id.rawValue) < interfaces.count, interfaces[Int(id.rawValue)].isUp else {
+            return nil
+        }
         return interfaces[Int(id.rawValue)]
     }
 

@@ -12,7 +12,8 @@ struct ConnectionOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "How long a path may be silent with data under way before it is given up, 1 to 86400", valueName: "seconds"))
+            "How long a path may be silent with data under way before it is given up, 1 to 86400", valueName: "seconds")
+    )
     var userTimeout = 120.0
 
     @Option(

@@ -18,7 +18,9 @@ struct ShowCommand: ParsableCommand {
     @Flag(help: "Forget them all") var forgetPeers = false
 
     func validate() throws {
-        guard peers || forgetPeers else { throw ValidationError("nothing to show: --peers or --forget-peers is missing") }
+        guard peers || forgetPeers else {
+            throw ValidationError("nothing to show: --peers or --forget-peers is missing")
+        }
     }
 
     func run() throws {

@@ -32,7 +32,7 @@ struct MiddleboxTests {
         Cell("sequence numbers shifted", .kernelToOurs, .upload, 2, [.multipath]),
         Cell("segments split, options once", .oursToKernel, .download, 2, [.multipath]),
         Cell("payload: same", .oursToKernel, .download, 2, [.multipath]),
-        Cell("data acknowledged early", .kernelToOurs, .upload, 1, [.multipath, .plain]),
+        Cell("data acknowledged early", .oursToKernel, .upload, 1, [.multipath, .plain]),
         Cell("MTU black hole", .oursToKernel, .upload, 1, [.multipath, .plain]),
         Cell("reset injected", .oursToKernel, .upload, 2, [.multipath]),
     ]

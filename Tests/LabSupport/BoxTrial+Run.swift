@@ -67,7 +67,8 @@ extension BoxTrial {
             let input = sends ? file.path : nil
             if !isClient { return .ours(try lab.startListener(in: space, arguments, "4000", input: input)) }
             return .ours(
-                try ToolRun(in: space, ["cat"] + arguments + [target(lab), "4000"], input: input, limit: Int(limit) + 200))
+                try ToolRun(
+                    in: space, ["cat"] + arguments + [target(lab), "4000"], input: input, limit: Int(limit) + 200))
         }
         let output = lab.scratch.path(isClient ? "client" : "server")
         // A kernel whose side is closed refuses joins from then on.
@@ -143,9 +144,11 @@ extension BoxTrial {
                 !result.kernelRepeats && receiverIsOurs && (!isPrefix || (succeeded[1] && !isWhole))
                 || senderIsOurs && succeeded[0] && isPrefix && !isWhole
         } else if hanging[0] || hanging[1] {
-            result.details += ": \(hanging[0] ? "sender" : "receiver") not over, \(arrived.count) of \(wanted.count) bytes"
+            result.details +=
+                ": \(hanging[0] ? "sender" : "receiver") not over, \(arrived.count) of \(wanted.count) bytes"
             // An end whose peer is a kernel that waits for ever is to end all the same.
-            result.oursIsToBlame = senderIsOurs && hanging[0] || receiverIsOurs && hanging[1]
+            // A receiver waits as long as its sender is there.
+            result.oursIsToBlame = senderIsOurs && hanging[0] || receiverIsOurs && hanging[1] && !hanging[0]
             result.kernelHangsAlone = !result.oursIsToBlame && (senderIsOurs || receiverIsOurs)
         } else if isWhole {
             let multipath = [sender, receiver].compactMap(\.isMultipath)
@@ -181,6 +184,7 @@ extension BoxTrial {
         case .unconfirmed: row.tolerance != .intactOnly
         case .refused: row.tolerance == .refusal
         // What the kernel does to itself; ours has ended with an error.
+        case .hang where result.kernelHangsAlone && !senderIsOurs: true
         case .wrong, .hang: !result.oursIsToBlame && (result.kernelRepeats || row.damages || row.tolerance == .refusal)
         }
     }

@@ -273,7 +273,8 @@ extension Connection {
         guard outcome.newlyAcknowledged > 0, !contexts[index].sawDataAck, segment.options.multipath.isEmpty else {
             return false
         }
-        if liveSubflows == 1, !contexts[index].isJoin {
+        // Joins in their handshake have carried nothing.
+        if !contexts[index].isJoin, becomesOnlySubflow(index) {
             counters.count(.DssFallback)
             fallBackInPlace(index, .ackWithoutDataAck)
             return true

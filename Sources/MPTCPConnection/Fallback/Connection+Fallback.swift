@@ -86,7 +86,8 @@ extension Connection {
         if sendsAsTCP { return true }
         let shift = send.next - contexts[index].tcp.sendNext
         //= RFC 8684 §3.7 only if it is known that all unacknowledged data in flight is contiguous
-        guard send.acknowledged == send.next || contexts[index].isContiguous(shift: shift, from: send.acknowledged) else {
+        guard send.acknowledged == send.next || contexts[index].isContiguous(shift: shift, from: send.acknowledged)
+        else {
             return false
         }
         sendReverted = true
@@ -142,13 +143,15 @@ extension Connection {
         // Without checksums it only says that mappings were missing.
         let isRefused = configuration.refusesDamage && useChecksum
         guard contexts[index].isReady, !isRefused, becomesOnlySubflow(index) else {
-            return resetSubflow(index, reason: MPTCPReset.middleboxInterference, why: FallbackReason.peerSentFail.rawValue)
+            return resetSubflow(
+                index, reason: MPTCPReset.middleboxInterference, why: FallbackReason.peerSentFail.rawValue)
         }
         guard revertSending(index, .peerSentFail) else {
             counters.count(.FallbackFailed)
             contexts[index].failedDataSequence = failure.dataSequence
             return resetSubflow(
-                index, reason: MPTCPReset.middleboxInterference, why: "the peer sent MP_FAIL for data that is not contiguous")
+                index, reason: MPTCPReset.middleboxInterference,
+                why: "the peer sent MP_FAIL for data that is not contiguous")
         }
         if keys.version == .one, receiveReversion == .none {
             failNotice = FailureNotice(
@@ -208,7 +211,8 @@ extension Connection {
         else {
             counters.count(.FallbackFailed)
             return resetSubflow(
-                index, reason: MPTCPReset.multipathSpecificError, why: "infinite mapping that does not continue the stream")
+                index, reason: MPTCPReset.multipathSpecificError,
+                why: "infinite mapping that does not continue the stream")
         }
         counters.count(.InfiniteMapRx)
         // RFC 6824 §3.6: the answer to our MP_FAIL leaves our own direction as it is.
@@ -218,7 +222,8 @@ extension Connection {
         if !isAnswer, !revertSending(index, .infiniteMapping) {
             counters.count(.FallbackFailed)
             return resetSubflow(
-                index, reason: MPTCPReset.middleboxInterference, why: "an infinite mapping while data is not contiguous")
+                index, reason: MPTCPReset.middleboxInterference, why: "an infinite mapping while data is not contiguous"
+            )
         }
         finishReversion(index, counters: &counters)
     }

@@ -69,7 +69,11 @@ extension Connection {
     // reliably. A sender that does not notice (Linux) repeats at the data level what was not acknowledged there, and
     // without mappings nothing tells that from new data; one that does notice goes on as TCP, unharmed.
     /// Whether data without a mapping on the only subflow is taken for TCP's.
-    var trustsUnmappedData: Bool { !configuration.refusesDamage || keys.version == .zero || sendsAsTCP }
+    var trustsUnmappedData: Bool {
+        if !configuration.refusesDamage || keys.version == .zero || sendsAsTCP { return true }
+        // A peer whose first flight (RFC 6928: ten segments) got no DATA_ACK falls back by itself.
+        return receive.next <= 16_384 && !useChecksum
+    }
 
     /// Where options are lost from the peer's very first data on, and on no other subflow: what would be TCP's stream is
     /// taken, and still acknowledged at the data level, so that a peer that goes on with Multipath TCP repeats nothing and
@@ -112,7 +116,8 @@ extension Connection {
         }
         for index in contexts.indices where contexts[index].isReady && contexts[index].hearsBareSegments {
             resetSubflow(
-                index, reason: MPTCPReset.middleboxInterference, why: "segments are acknowledged, but not at the data level")
+                index, reason: MPTCPReset.middleboxInterference,
+                why: "segments are acknowledged, but not at the data level")
             settle(index, now: now, counters: &counters)
         }
         return false
@@ -123,7 +128,8 @@ extension Connection {
     /// True: our direction has become TCP.
     mutating func giveUpDeafSubflows(now: MonotonicInstant, counters: inout StackCounters) -> Bool {
         if !hadOtherSubflow, !hasUnusedJoin, let index = onlyReadySubflow,
-            contexts[index].tcp.lastReceived > dataFinSince, becomesOnlySubflow(index), revertAfterAcknowledgments(index, now: now)
+            contexts[index].tcp.lastReceived > dataFinSince, becomesOnlySubflow(index),
+            revertAfterAcknowledgments(index, now: now)
         {
             counters.count(.DssFallback)
             settle(index, now: now, counters: &counters)

@@ -145,7 +145,9 @@ extension Connection {
     func isSlow(_ index: Int) -> Bool {
         if contexts[index].isStalled { return true }
         let statistics = contexts[index].tcp.statistics
-        if statistics.segmentsSent >= 50, statistics.segmentsRetransmitted * 50 > statistics.segmentsSent { return true }
+        if statistics.segmentsSent >= 50, statistics.segmentsRetransmitted * 50 > statistics.segmentsSent {
+            return true
+        }
         let roundTrip = contexts[index].tcp.roundTrip
         return roundTrip.hasSample && roundTrip.smoothed > max(roundTrip.minimum * 4, .milliseconds(100))
     }

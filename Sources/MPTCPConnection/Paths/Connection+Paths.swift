@@ -41,7 +41,9 @@ extension Connection {
     /// A subflow that has been silent for some time-outs may be behind a translator that has forgotten it: a new one
     /// between the same addresses is tried beside it.
     private func mayBeReplaced(_ index: Int) -> Bool {
-        guard contexts[index].tcp.consecutiveTimeouts >= 3, contexts[index].isReady, phase == .open else { return false }
+        guard contexts[index].tcp.consecutiveTimeouts >= 3, contexts[index].isReady, phase == .open else {
+            return false
+        }
         let tuple = contexts[index].setup.tuple
         for other in contexts.indices where other != index && !contexts[other].isClosed {
             let rival = contexts[other].setup.tuple
@@ -62,7 +64,8 @@ extension Connection {
 
     //= RFC 8684 §3.2 joins begin once the keys are known to both; the connecting side opens them (§3.9)
     var mayOpenPaths: Bool {
-        role == .initiator && configuration.fullMesh && state == .multipath(confirmed: true) && isFullyMultipath && phase == .open
+        role == .initiator && configuration.fullMesh && state == .multipath(confirmed: true) && isFullyMultipath
+            && phase == .open
             && (send.finish != .acknowledged || isPathless) && liveSubflows < configuration.maximumSubflows
             && wantsAnotherPath
     }
@@ -116,7 +119,9 @@ extension Connection {
             !addresses.locals.contains(where: { $0.value.address == target })
         else { return counters.count(.addAddrInvalid) }
         //= RFC 7430 §2 anybody on the path could send connections to a third party with it
-        guard configuration.acceptUnprovenAddresses || addresses.remotes.contains(where: { $0.endpoint.address == target })
+        guard
+            configuration.acceptUnprovenAddresses
+                || addresses.remotes.contains(where: { $0.endpoint.address == target })
         else { return counters.count(.addAddrUnproven) }
         let endpoint = Endpoint(target, address.port ?? initialTuple.remote.port)
         switch addresses.accept(id: address.addressID, endpoint: endpoint) {
