@@ -10,7 +10,7 @@ TEST := $(SWIFT) test -c release --skip-build --disable-xctest --disable-testabl
 
 .DEFAULT_GOAL := help
 .PHONY: help capi demo test unit kernel-tests release bench bench-peer fmt fmt-check fuzz flood conformance tools \
-	tests-built clean middleboxes silence soak
+	tests-built clean middleboxes silence soak kernel-boxes
 
 help:
 	@echo 'make demo     two emulated links in one process: no privilege needed'
@@ -18,6 +18,7 @@ help:
 	@echo 'make conformance  the requirements of RFC 8684, 6824, 6897: what honours each, and which test proves it'
 	@echo 'make release  the tool, optimised: $(TOOL)'
 	@echo 'make capi     the driven host for C: $(CAPI)/libcmptcp.so and cmptcp.h'
+	@echo 'make kernel-boxes  every middlebox in real time against the kernel: the table (root, about half an hour)'
 	@echo 'make bench    against the kernel, in one run (root)'
 	@echo 'make middleboxes  every middlebox x version x side x paths x 50 seeds, simulated: the table of outcomes'
 	@echo 'make silence  how long a receiver hears nothing when paths are lost, come back, change (simulated)'
@@ -80,6 +81,11 @@ fuzz:
 
 flood:
 	$(SWIFT) run -c release Flood
+
+# ROW=payload for some of the rows; INSIDE=server to turn the boxes round.
+kernel-boxes: release
+	$(SWIFT) build -c release --product KernelBoxes
+	$(BUILD)/KernelBoxes "$(ROW)" $(if $(INSIDE),--inside $(INSIDE))
 
 bench: release bench-peer
 	python3 Benchmarks/bench.py --tool $(TOOL) --peer .build/bench-peer

@@ -152,6 +152,7 @@ let package = Package(
             name: "KernelBoxes", dependencies: ["LabSupport", "NetworkSimulation"], path: "Checks/KernelBoxes",
             swiftSettings: settings),
         .testTarget(
-            name: "KernelTests", dependencies: ["LabSupport", "NetworkSimulation"], exclude: ["Peers"], swiftSettings: settings),
+            name: "KernelTests", dependencies: ["LabSupport", "NetworkSimulation"], exclude: ["Peers"],
+            swiftSettings: settings),
     ]
 )

@@ -81,10 +81,17 @@ struct KernelBoxes {
             exit(3)
         }
         let rows = options.rows
-        print("\(rows.count) rows, \(options.inside == .a ? "client" : "server") inside, 1 MB each, upload/download; of two")
-        print("paths the first has the box. MP: intact over Multipath TCP, TCP: intact as plain TCP, unc: intact but not")
-        print("confirmed to the sender, err: ended with an error and no wrong byte, WRONG: wrong or missing bytes without")
-        print("an error, HANG: not over after 60 s, khang: only the kernel's end of it. !: ours fails. Ours runs with")
+        print(
+            "\(rows.count) rows, \(options.inside == .a ? "client" : "server") inside, 1 MB each, upload/download; of two"
+        )
+        print(
+            "paths the first has the box. MP: intact over Multipath TCP, TCP: intact as plain TCP, unc: intact but not")
+        print(
+            "confirmed to the sender, err: ended with an error and no wrong byte, WRONG: wrong or missing bytes without"
+        )
+        print(
+            "an error, twice: the same since the kernel sends bytes twice, HANG: not over after 60 s, khang: only the kernel's end of it. !: ours fails. Ours runs with"
+        )
         print("--keepalive 5 --user-timeout 20 --keep-pathless 10. Behind each pair the receivers' longest silence, s.")
         let heads = options.ends.flatMap { ends in options.paths.map { pad("\(ends.rawValue) \($0)p", 23) } }
         print(pad("", 32) + heads.joined())
@@ -99,10 +106,14 @@ struct KernelBoxes {
             }
             print(line)
             failures += verdicts.filter(\.isBad)
-            remarks += verdicts.filter { !$0.isBad && $0.trial.ends != .kernelToKernel && $0.result?.mark != "MP" && $0.result?.mark != "TCP" }
+            remarks += verdicts.filter {
+                !$0.isBad && $0.trial.ends != .kernelToKernel && $0.result?.mark != "MP" && $0.result?.mark != "TCP"
+            }
         }
         for verdict in remarks { print("remark: \(verdict.result?.details ?? "")") }
-        for verdict in failures { print("FAILED: \(verdict.result?.details ?? "\(verdict.trial): \(verdict.error ?? "")")") }
+        for verdict in failures {
+            print("FAILED: \(verdict.result?.details ?? "\(verdict.trial): \(verdict.error ?? "")")")
+        }
         print(failures.isEmpty ? "ours failed nowhere" : "ours failed in \(failures.count) cells")
         exit(failures.isEmpty ? 0 : 1)
     }

@@ -157,6 +157,9 @@ public struct Host: ~Copyable {
     /// What earlier connections taught about peers: which begin with version 0, to which Multipath TCP does not get through.
     public var rememberedPeers: [PeerRecord] { peers.all }
 
+    /// Takes what an earlier run has learnt.
+    public mutating func remember(_ record: PeerRecord) { peers.remember(record) }
+
     /// Forgets it all, as after a change of network.
     public mutating func forgetPeers() { peers.removeAll() }
 

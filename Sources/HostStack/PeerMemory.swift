@@ -4,7 +4,7 @@ import WireFormats
 
 /// What is remembered of one peer on one network.
 public struct PeerRecord: Sendable, Equatable {
-    public enum Kind: Sendable, Equatable {
+    public enum Kind: String, Sendable, Equatable {
         /// It answered version 1 with plain TCP: the next connection tries version 0 (a version 0 listener ignores a
         /// MP_CAPABLE without a key).
         case triesVersionZero
@@ -22,6 +22,14 @@ public struct PeerRecord: Sendable, Equatable {
     public var until: MonotonicInstant
     /// How often in a row it came to this.
     public var times: Int
+
+    public init(interface: InterfaceID, peer: IPAddress, kind: Kind, until: MonotonicInstant, times: Int) {
+        self.interface = interface
+        self.peer = peer
+        self.kind = kind
+        self.until = until
+        self.times = times
+    }
 }
 
 /// Which version to begin with, by peer and network (RFC 8684 §3.1: a host may remember what worked; §3.9 for SYNs that
@@ -40,6 +48,13 @@ struct PeerMemory {
 
     mutating func removeAll() { records.removeAll() }
     mutating func removeAll(on interface: InterfaceID) { records = records.filter { $0.key.interface != interface } }
+
+    /// Takes what an earlier run has learnt; what is known already counts for more.
+    mutating func remember(_ record: PeerRecord) {
+        let key = Key(interface: record.interface, peer: record.peer)
+        guard records[key] == nil, records.count < Self.limit else { return }
+        records[key] = record
+    }
 
     /// The version for the next connection; nil: plain TCP.
     func version(for peer: IPAddress, on interface: InterfaceID, now: MonotonicInstant) -> MultipathVersion? {

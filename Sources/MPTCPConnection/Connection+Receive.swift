@@ -31,7 +31,10 @@ extension Connection {
             usable = verifyRepeatedJoin(index, segment, counters: &counters)
             noteFourthAck(index, segment)
         }
-        if isPathless, contexts[index].isReady { notePath() }
+        if isPathless, contexts[index].isReady {
+            notePath()
+            abandonAway(now: now, counters: &counters)
+        }
         if outcome.isAccepted { noteHeard(index) }
         if pathUse == .interactive, outcome.newlyAcknowledged > 0, isSlow(index) { wantsPathCheck = true }
         // The segment that ends a subflow may acknowledge the last of the data; one that resets it says nothing more.

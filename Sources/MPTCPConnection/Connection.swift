@@ -17,6 +17,8 @@ public struct Connection: ~Copyable {
     var useChecksum: Bool
     /// The peer asked not to be joined at its first address (C flag, RFC 8684 §3.1).
     var peerForbidsJoinToInitial = false
+    /// The peer's data has come without mappings from the first byte on; see ``impliedMapping(_:_:_:)``.
+    var impliesMappings = false
 
     var send: SendStream
     var receive: ReceiveStream

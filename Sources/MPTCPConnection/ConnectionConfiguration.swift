@@ -49,7 +49,8 @@ public struct ConnectionConfiguration: Sendable {
     /// HMAC; RFC 7430 §2): off, only further ports of addresses already in use are taken.
     public var acceptUnprovenAddresses = false
     /// What a failed checksum on the only subflow does, at either end. false: as RFC 8684 §3.7 says, the connection goes on
-    /// as TCP, which hands up what the path makes of the data; true: the connection ends.
+    /// as TCP, which hands up what the path makes of the data; true: the connection ends. With true, too, a subflow that
+    /// loses its mappings in mid-connection is closed, and not taken for TCP (version 1).
     public var refusesDamage = false
     /// The most bytes that wait in the send buffer, acknowledged by nobody yet.
     ///

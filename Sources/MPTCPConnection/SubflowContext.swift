@@ -33,6 +33,8 @@ struct SubflowContext: ~Copyable {
     var lastTimeouts = 0
     /// A RST is due; nothing else happens on it any more.
     var isDying = false
+    /// The host has no longer the address that it begins at: nothing is sent until it is back.
+    var isAway = false
     /// Largest payload of one packet of several segments, bytes; a whole segment may always be sent.
     var maximumBurst: Int
     /// Silent while its siblings were heard, see `Connection+Silence`.

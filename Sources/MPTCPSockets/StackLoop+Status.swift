@@ -12,7 +12,8 @@ extension StackLoop {
             let counters = engine.paths[index].device.counters
             return PathStatus(
                 name: engine.paths[index].name, interface: engine.paths[index].interface,
-                addresses: engine.paths[index].failure == nil ? engine.paths[index].device.addresses : [], bytesSent: counters.bytesSent,
+                addresses: engine.paths[index].failure == nil ? engine.paths[index].device.addresses : [],
+                bytesSent: counters.bytesSent,
                 bytesReceived: counters.bytesReceived,
                 packetsDropped: counters.deviceFull + engine.paths[index].pending.dropped,
                 failure: engine.paths[index].failure?.description)

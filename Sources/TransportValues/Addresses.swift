@@ -104,6 +104,10 @@ public struct InterfaceID: Hashable, Sendable, BitwiseCopyable {
 
     @inlinable
     public init(_ rawValue: Int32) { self.rawValue = rawValue }
+
+    /// No interface: what is sent there is dropped.
+    @inlinable
+    public static var nowhere: Self { Self(-1) }
 }
 
 /// The identifier of an address within one connection (RFC 8684 §3.4.1); 0 is the initial subflow's.

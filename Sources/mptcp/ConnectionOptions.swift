@@ -12,7 +12,8 @@ struct ConnectionOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "How long a path may be silent with data under way before it is given up, 1 to 86400", valueName: "seconds"))
+            "How long a path may be silent with data under way before it is given up, 1 to 86400", valueName: "seconds")
+    )
     var userTimeout = 120.0
 
     @Option(
@@ -48,6 +49,13 @@ struct ConnectionOptions: ParsableArguments {
                 accept: it goes on as TCP (RFC 8684 section 3.7), which hands up what the path makes of the data
                 """))
     var damage = DamagePolicy.refuse
+
+    @Flag(
+        help: """
+            Keep what is learnt of peers for later runs: those that speak only version 0, or to which MP_CAPABLE does not \
+            get through; `mptcp show --peers` lists them, `mptcp show --forget-peers` forgets them
+            """)
+    var rememberPeers = false
 
     enum DamagePolicy: String, CaseIterable, ExpressibleByArgument {
         case refuse, accept

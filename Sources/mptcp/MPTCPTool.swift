@@ -13,7 +13,7 @@ struct MPTCPTool: ParsableCommand {
             Exit status: 0 when every byte arrived and the connection closed cleanly; 1 when the network or the peer \
             failed; 2 for unusable arguments; 3 where a privilege is missing; 130 and 143 after SIGINT and SIGTERM.
             """,
-        subcommands: [DemoCommand.self, CatCommand.self, BenchCommand.self, LinkCommand.self])
+        subcommands: [DemoCommand.self, CatCommand.self, BenchCommand.self, LinkCommand.self, ShowCommand.self])
 }
 
 /// A command that moves data through a stack: it runs as a task, ends in order on SIGINT and SIGTERM, and says in one

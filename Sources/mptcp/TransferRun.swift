@@ -49,6 +49,7 @@ struct TransferRun {
         do {
             let opened = try common.openStack()
             stack = opened
+            if common.connection.rememberPeers { await opened.remember(PeerFile.standard.read()) }
             for path in await opened.paths() {
                 let addresses = path.addresses.map(\.description).joined(separator: ", ")
                 logger.info("path \(path.name): \(addresses.isEmpty ? "no address yet" : addresses)")
@@ -62,6 +63,11 @@ struct TransferRun {
             failure = error
         }
         let paths = await stack?.paths() ?? []
+        if common.connection.rememberPeers, let stack {
+            let isKept = PeerFile.standard.merge(await stack.knownPeers(), networks: await stack.networks())
+            if !isKept { logger.notice("cannot write \(PeerFile.standard.path): nothing learnt is kept") }
+        }
+        for (name, value) in await stack?.counters() ?? [] where value > 0 { logger.debug("\(name) \(value)") }
         await stack?.shutDown()
         if let lost = await stack?.captureFailure() { standardError("mptcp: \(lost)") }
         let told = record.state.withLock { ($0.seconds, $0.connection) }
@@ -152,6 +158,7 @@ struct TransferRun {
             throw error as? SocketError ?? .cancelled(bytesTaken: 0)
         }
         record.end(await socket.snapshot())
+        if let reason = await socket.snapshot()?.fallback { logger.notice("Multipath TCP is not in use: \(reason)") }
         await within(Self.closingTime) { try? await socket.waitUntilClosed() }
         record.update(await socket.snapshot())
     }

@@ -67,7 +67,8 @@ extension BoxTrial {
             let input = sends ? file.path : nil
             if !isClient { return .ours(try lab.startListener(in: space, arguments, "4000", input: input)) }
             return .ours(
-                try ToolRun(in: space, ["cat"] + arguments + [target(lab), "4000"], input: input, limit: Int(limit) + 200))
+                try ToolRun(
+                    in: space, ["cat"] + arguments + [target(lab), "4000"], input: input, limit: Int(limit) + 200))
         }
         let output = lab.scratch.path(isClient ? "client" : "server")
         // A kernel whose side is closed refuses joins from then on.
@@ -133,14 +134,21 @@ extension BoxTrial {
             result.outcome = .wrong
             let first = zip(arrived, wanted).enumerated().first { $0.element.0 != $0.element.1 }?.offset
             result.details += first.map { ": wrong from byte \($0)" } ?? ": \(arrived.count) of \(wanted.count) bytes"
+            // Without checksums nothing tells an end what the other one's data level sends twice.
+            if let first, !row.damages, !senderIsOurs, Self.isRepeated(arrived, wanted, first) {
+                result.kernelRepeats = true
+                result.details += " (the kernel sent bytes twice)"
+            }
             // What a kernel hands up is the kernel's; a success that was none is that end's own.
             result.oursIsToBlame =
-                receiverIsOurs && (!isPrefix || (succeeded[1] && !isWhole))
+                !result.kernelRepeats && receiverIsOurs && (!isPrefix || (succeeded[1] && !isWhole))
                 || senderIsOurs && succeeded[0] && isPrefix && !isWhole
         } else if hanging[0] || hanging[1] {
-            result.details += ": \(hanging[0] ? "sender" : "receiver") not over, \(arrived.count) of \(wanted.count) bytes"
+            result.details +=
+                ": \(hanging[0] ? "sender" : "receiver") not over, \(arrived.count) of \(wanted.count) bytes"
             // An end whose peer is a kernel that waits for ever is to end all the same.
-            result.oursIsToBlame = senderIsOurs && hanging[0] || receiverIsOurs && hanging[1]
+            // A receiver waits as long as its sender is there.
+            result.oursIsToBlame = senderIsOurs && hanging[0] || receiverIsOurs && hanging[1] && !hanging[0]
             result.kernelHangsAlone = !result.oursIsToBlame && (senderIsOurs || receiverIsOurs)
         } else if isWhole {
             let multipath = [sender, receiver].compactMap(\.isMultipath)
@@ -151,6 +159,12 @@ extension BoxTrial {
         }
         for case .ours(let run) in [sender, receiver] { result.fallback = (try? run.report())?.fallback }
         return result
+    }
+
+    /// Whether what stands at a wrong place had come before.
+    private static func isRepeated(_ arrived: Data, _ wanted: Data, _ first: Int) -> Bool {
+        let piece = arrived[first..<min(first + 64, arrived.count)]
+        return wanted.prefix(first).range(of: piece) != nil
     }
 
     private static func words(of end: BoxEnd) -> String {
@@ -170,7 +184,8 @@ extension BoxTrial {
         case .unconfirmed: row.tolerance != .intactOnly
         case .refused: row.tolerance == .refusal
         // What the kernel does to itself; ours has ended with an error.
-        case .wrong, .hang: !result.oursIsToBlame && (row.damages || row.tolerance == .refusal)
+        case .hang where result.kernelHangsAlone && !senderIsOurs: true
+        case .wrong, .hang: !result.oursIsToBlame && (result.kernelRepeats || row.damages || row.tolerance == .refusal)
         }
     }
 }

@@ -109,6 +109,8 @@ public struct BoxResult: Sendable {
     public var details: String
     /// Of an end of ours and a kernel's, only the kernel's was not over.
     public var kernelHangsAlone = false
+    /// Wrong since the kernel's end sent some of its bytes twice, without mappings or checksums to tell.
+    public var kernelRepeats = false
     /// The longest time between two bytes that arrived, seconds.
     public var silence: Double
     public var seconds: Double
@@ -120,7 +122,7 @@ public struct BoxResult: Sendable {
         case .plain: "TCP"
         case .unconfirmed: "unc"
         case .refused: "err"
-        case .wrong: "WRONG"
+        case .wrong: kernelRepeats ? "twice" : "WRONG"
         case .hang: kernelHangsAlone ? "khang" : "HANG"
         }
     }

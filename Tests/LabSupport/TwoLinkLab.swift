@@ -183,7 +183,8 @@ public final class TwoLinkLab {
     public func setNearAddress(_ address: String, on index: Int, present: Bool) throws {
         try near.ip("address \(present ? "add" : "del") \(address)/\(prefix) dev out\(index)")
         if present {
-            try near.ip("\(ipFamily) route replace default via \(farAddress(index)) dev out\(index) metric \(100 * index)")
+            try near.ip(
+                "\(ipFamily) route replace default via \(farAddress(index)) dev out\(index) metric \(100 * index)")
         }
     }
 }

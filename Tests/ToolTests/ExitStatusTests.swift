@@ -13,6 +13,10 @@ import Testing
         "cat --congestion none 192.0.2.1 5", "cat --log-level loud 192.0.2.1 5",
         "cat --report /nonexistent/r --path lo 192.0.2.1 5", "bench", "bench --send 192.0.2.1 5",
         "bench --receive --listen 5", "bench --seconds 0 192.0.2.1 5", "bench --seconds nan 192.0.2.1 5",
+        "cat --keep-pathless=-1 192.0.2.1 5", "cat --keep-pathless nan 192.0.2.1 5", "cat --user-timeout 0 192.0.2.1 5",
+        "cat --keepalive 0.5 192.0.2.1 5", "cat --max-subflows 0 192.0.2.1 5", "cat --max-subflows 33 192.0.2.1 5",
+        "cat --max-addresses 33 192.0.2.1 5", "cat --damage maybe 192.0.2.1 5", "show",
+        "link --from a --to b --box nonsense", "link --from a --to b --box strip,on=never",
         "bench --bytes -1 192.0.2.1 5", "bench --bytes 1e99 192.0.2.1 5", "bench --bytes 5XB 192.0.2.1 5", "nonsense",
         "cat --nonsense 192.0.2.1 5",
     ])

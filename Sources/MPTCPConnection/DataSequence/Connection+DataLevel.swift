@@ -221,8 +221,11 @@ extension Connection {
             let mapping: ReceiveMapping
             if let own, own.subflow.contains(position) {
                 mapping = own
+                impliesMappings = false
             } else if let found = contexts[index].mappings.find(position) {
                 mapping = found
+            } else if let implied = impliedMapping(index, position..<range.upperBound, own != nil) {
+                mapping = implied
             } else {
                 receiveUnmapped(index, position, own != nil, now: now, counters: &counters)
                 break
@@ -272,7 +275,11 @@ extension Connection {
         // The bytes come again when it is known what becomes of the other.
         if hasUnusedJoin, !hadOtherSubflow { return }
         let isContiguous = contexts[index].mappings.isEmpty && !receive.hasOutOfOrder
-        if !hadOtherSubflow, isContiguous, revertForUnmappedData(index, now: now, counters: &counters) { return }
+        if !hadOtherSubflow, isContiguous, trustsUnmappedData,
+            revertForUnmappedData(index, now: now, counters: &counters)
+        {
+            return
+        }
         //= RFC 8684 §3.3.1, §3.7 data that no mapping covers: the subflow is broken and closed with RST, "middlebox interference"
         counters.count(.DSSNoMatchTCP)
         resetSubflow(index, reason: MPTCPReset.middleboxInterference, why: "data without a mapping")
@@ -285,8 +292,8 @@ extension Connection {
         guard outcome.newlyAcknowledged > 0, !contexts[index].sawDataAck, segment.options.multipath.isEmpty else {
             return false
         }
-        // A joined subflow is closed with RST, the first goes on as TCP.
-        if liveSubflows == 1, !contexts[index].isJoin {
+        // A joined subflow is closed with RST, the first goes on as TCP. Joins in their handshake have carried nothing.
+        if !contexts[index].isJoin, becomesOnlySubflow(index) {
             counters.count(.DssFallback)
             fallBackInPlace(index, .ackWithoutDataAck)
             return true

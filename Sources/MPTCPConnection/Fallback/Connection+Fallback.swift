@@ -141,8 +141,11 @@ extension Connection {
             infinite?.isAsked = true
             return contexts[index].tcp.requestAcknowledgement()
         }
-        guard contexts[index].isReady, !configuration.refusesDamage, becomesOnlySubflow(index) else {
-            return resetSubflow(index, reason: MPTCPReset.middleboxInterference, why: FallbackReason.peerSentFail.rawValue)
+        // Without checksums it only says that mappings were missing.
+        let isRefused = configuration.refusesDamage && useChecksum
+        guard contexts[index].isReady, !isRefused, becomesOnlySubflow(index) else {
+            return resetSubflow(
+                index, reason: MPTCPReset.middleboxInterference, why: FallbackReason.peerSentFail.rawValue)
         }
         guard revertSending(index, .peerSentFail) else {
             counters.count(.FallbackFailed)

@@ -65,6 +65,29 @@ extension Connection {
         }
     }
 
+    //= RFC 8684 §3.7 a subflow that breaks during operation SHOULD be closed with a RST: no fallback can be signalled
+    // reliably. A sender that does not notice (Linux) repeats at the data level what was not acknowledged there, and
+    // without mappings nothing tells that from new data; one that does notice goes on as TCP, unharmed.
+    /// Whether data without a mapping on the only subflow is taken for TCP's.
+    var trustsUnmappedData: Bool {
+        if !configuration.refusesDamage || keys.version == .zero || sendsAsTCP { return true }
+        // A peer whose first flight (RFC 6928: ten segments) got no DATA_ACK falls back by itself.
+        return receive.next <= 16_384 && !useChecksum
+    }
+
+    /// Where options are lost from the peer's very first data on, and on no other subflow: what would be TCP's stream is
+    /// taken, and still acknowledged at the data level, so that a peer that goes on with Multipath TCP repeats nothing and
+    /// a peer that does not is not disturbed. Its end tells: DATA_FIN, or a FIN without.
+    mutating func impliedMapping(_ index: Int, _ range: Range<Int64>, _ hasMapping: Bool) -> ReceiveMapping? {
+        guard configuration.refusesDamage, keys.version == .one, !useChecksum, !sendsAsTCP, state.isMultipath,
+            receiveReversion == .none, impliesMappings || receive.next == 1, !hasMapping, liveSubflows == 1,
+            !contexts[index].isJoin, range.lowerBound == contexts[index].tcp.receiveNext, !receive.hasOutOfOrder,
+            contexts[index].mappings.isEmpty, !hadOtherSubflow, !receive.isFinished
+        else { return nil }
+        impliesMappings = true
+        return ReceiveMapping(subflow: range, dataOffset: receive.next)
+    }
+
     /// A FIN without any option on the only subflow, before the DATA_FIN: the peer, or what it has become, ends the
     /// stream as TCP does. (A peer that only closes the subflow still says what it has: DSS stands on every segment.)
     func endsAsTCP(_ index: Int, _ segment: TCPSegment, _ outcome: SegmentOutcome) -> Bool {
@@ -93,7 +116,8 @@ extension Connection {
         }
         for index in contexts.indices where contexts[index].isReady && contexts[index].hearsBareSegments {
             resetSubflow(
-                index, reason: MPTCPReset.middleboxInterference, why: "segments are acknowledged, but not at the data level")
+                index, reason: MPTCPReset.middleboxInterference,
+                why: "segments are acknowledged, but not at the data level")
             settle(index, now: now, counters: &counters)
         }
         return false

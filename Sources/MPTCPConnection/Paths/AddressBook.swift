@@ -117,19 +117,20 @@ struct AddressBook {
     }
 
     //= RFC 8684 §3.4.2 an address that goes is withdrawn, in use or not
-    /// Withdraws an own address: REMOVE_ADDR where the peer may know it.
-    mutating func removeLocal(_ address: IPAddress) -> AddressID? {
-        guard let index = locals.firstIndex(where: { $0.value.address == address }) else { return nil }
+    /// Withdraws an own address.
+    /// - Parameter isTold: with REMOVE_ADDR, in case the peer knows it.
+    mutating func removeLocal(_ address: IPAddress, isTold: Bool) {
+        guard let index = locals.firstIndex(where: { $0.value.address == address }) else { return }
         let local = locals.remove(at: index)
         attempts.removeAll { $0.local == address }
+        guard isTold else { return }
         // If it comes back, it is an address like any other, to be announced.
         if address == initialLocal { initialLocal = nil }
         // What was neither announced nor joined from, the peer has not heard of.
-        if local.value.use.isEmpty, local.value.id.rawValue != 0 { return local.value.id }
+        if local.value.use.isEmpty, local.value.id.rawValue != 0 { return }
         var removal = RemoveAddress(local.value.id)
         if local.announcedID != local.value.id, local.announcement != .none { removal.append(local.announcedID) }
         enqueue(.removeAddress(removal))
-        return local.value.id
     }
 
     // MARK: The peer's addresses

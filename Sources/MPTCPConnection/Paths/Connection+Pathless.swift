@@ -41,10 +41,53 @@ extension Connection {
         peerHasForgotten = false
     }
 
+    // MARK: An address that is away
+
+    /// Whether the subflow from an address that is gone stays, silent, in case the address comes back: it is the only one,
+    /// and no other could be opened in its place from here (the peer joins, or it is plain TCP).
+    mutating func keepsAway(_ address: IPAddress, now: MonotonicInstant) -> Bool {
+        guard phase == .open, configuration.pathlessTimeout > .zero, role == .listener || !isFullyMultipath else {
+            return false
+        }
+        var isAffected = false
+        for index in contexts.indices where !contexts[index].isClosed {
+            guard contexts[index].setup.tuple.local.address == address, contexts[index].isReady else { return false }
+            isAffected = true
+        }
+        if isAffected, !isPathless { pathlessDeadline = now + configuration.pathlessTimeout }
+        return isAffected
+    }
+
+    /// Subflows whose address is there again go on at once.
+    mutating func resumeAway(_ values: [LocalAddress], now: MonotonicInstant) {
+        for index in contexts.indices where contexts[index].isAway && !contexts[index].isClosed {
+            guard let value = values.first(where: { $0.address == contexts[index].setup.tuple.local.address }) else {
+                continue
+            }
+            contexts[index].isAway = false
+            contexts[index].setup.interface = value.interface
+            contexts[index].tcp.hastenRetransmission(now: now)
+            contexts[index].tcp.requestAcknowledgement()
+            pathlessDeadline = .distantFuture
+        }
+    }
+
+    /// Another subflow has come to life: those without an address are not needed any more.
+    mutating func abandonAway(now: MonotonicInstant, counters: inout StackCounters) {
+        for index in contexts.indices where contexts[index].isAway && !contexts[index].isClosed {
+            contexts[index].closeReason = "local address removed"
+            contexts[index].tcp.abandon()
+            settle(index, now: now, counters: &counters)
+        }
+    }
+
     mutating func pathlessTimedOut(now: MonotonicInstant, counters: inout StackCounters) {
         pathlessDeadline = .distantFuture
         guard phase == .open else { return }
         counters.count(.pathlessTimeout)
+        for index in contexts.indices where contexts[index].isAway && !contexts[index].isClosed {
+            contexts[index].closeReason = "local address removed"
+        }
         let reason = failureReason
         for index in contexts.indices where !contexts[index].isClosed { contexts[index].tcp.abandon() }
         close(reason)

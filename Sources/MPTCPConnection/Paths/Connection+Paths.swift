@@ -10,6 +10,7 @@ extension Connection {
     ) {
         let announce = role == .listener && configuration.announceAddresses
         addresses.setLocals(values, announce: announce, now: now)
+        resumeAway(values, now: now)
         // An address may be the sign of a network that is there again.
         if isPathless { addresses.retry(from: values.map(\.address), now: now) }
         wantsPathCheck = true

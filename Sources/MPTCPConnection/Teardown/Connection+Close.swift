@@ -75,10 +75,15 @@ extension Connection {
         _ address: IPAddress, interface: InterfaceID?, now: MonotonicInstant, counters: inout StackCounters
     ) {
         //= RFC 6897 §5.3.3 subflows from an address that is taken away are closed, and the peer is told
-        _ = addresses.removeLocal(address)
+        let keeps = keepsAway(address, now: now)
+        addresses.removeLocal(address, isTold: !keeps)
         for index in contexts.indices
         where contexts[index].setup.tuple.local.address == address && !contexts[index].isClosed {
             if let interface, contexts[index].setup.interface != interface { continue }
+            if keeps {
+                contexts[index].isAway = true
+                continue
+            }
             contexts[index].closeReason = "local address removed"
             contexts[index].tcp.abandon()
             settle(index, now: now, counters: &counters)

@@ -27,7 +27,10 @@ extension Connection {
         return capable
     }
 
-    private var mustRepeatKeys: Bool { role == .initiator && state == .multipath(confirmed: false) }
+    private var mustRepeatKeys: Bool {
+        // A peer that sends data, of whatever kind, has had the third ACK.
+        role == .initiator && state == .multipath(confirmed: false) && !impliesMappings
+    }
 
     /// The first bytes of all go with MP_CAPABLE, which has no DATA_FIN flag (RFC 8684 §3.1).
     func goesWithCapable(dataOffset: Int64, subflowOffset: Int64) -> Bool {

@@ -223,7 +223,8 @@ extension Connection {
             payloadLength: header + length, identification: 0, trafficClass: 0, hopLimit: 64, into: &buffer,
             at: headroom)
         var metadata = TransmitMetadata(
-            interface: contexts[index].setup.interface, length: network + header + length,
+            interface: contexts[index].isAway ? .nowhere : contexts[index].setup.interface,
+            length: network + header + length,
             headerLength: network + header, networkHeaderLength: network, segmentSize: length > segment ? segment : 0,
             checksumPartial: partial, isIPv6: tuple.isIPv6)
         if lends, let payload {

@@ -34,7 +34,8 @@ extension Middlebox.Action {
         case .strip(let strip):
             [
                 ("option", strip.options.text), ("on", strip.segments.rawValue),
-                ("direction", strip.direction.rawValue), ("after", "\(strip.after)"), ("with", strip.replacement.rawValue),
+                ("direction", strip.direction.rawValue), ("after", "\(strip.after)"),
+                ("with", strip.replacement.rawValue),
             ]
         case .dropSYN(let options, let direction): [("option", options.text), ("direction", direction.rawValue)]
         case .shiftSequence, .dropUnseenAcks, .blockHoles: []

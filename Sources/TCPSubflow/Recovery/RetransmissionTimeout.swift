@@ -177,6 +177,14 @@ extension Subflow {
         return outcome
     }
 
+    /// The path is known to be there again: what waits for a timer is sent now, with the time-out's doublings forgotten.
+    public mutating func hastenRetransmission(now: MonotonicInstant) {
+        timers.backoff = 0
+        timers.persistBackoff = 0
+        if timers.retransmission != .distantFuture { timers.retransmission = min(timers.retransmission, now) }
+        if timers.persist != .distantFuture { timers.persist = min(timers.persist, now) }
+    }
+
     private mutating func fail(_ reason: SubflowFailure, _ outcome: inout TimeoutOutcome) {
         enterClosed()
         outcome.failure = reason
