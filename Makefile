@@ -8,13 +8,14 @@ TOOL := $(BUILD)/mptcp
 TEST := $(SWIFT) test -c release --skip-build --disable-xctest --disable-testable-imports
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit kernel-tests release bench bench-peer fmt fmt-check fuzz tools tests-built clean
+.PHONY: help demo test unit kernel-tests release bench bench-peer single-flow fmt fmt-check fuzz tools tests-built clean
 
 help:
 	@echo 'make demo     two emulated links in one process: no privilege needed'
 	@echo 'make test     everything that can be tested here (installs Debian packages as root)'
 	@echo 'make release  the tool, optimised: $(TOOL)'
 	@echo 'make bench    against the kernel, in one run (root)'
+	@echo 'make single-flow  goodput of one flow and fairness of two, by congestion controller, in the simulator'
 	@echo 'make fuzz     ten million hostile inputs for every parser'
 	@echo 'make fmt      swift format, in place'
 
@@ -45,6 +46,9 @@ test: tools tests-built
 
 fuzz:
 	$(SWIFT) run -c release Fuzz 10000000
+
+single-flow:
+	$(SWIFT) run -c release SingleFlow
 
 bench: release bench-peer
 	python3 Benchmarks/bench.py --tool $(TOOL) --peer .build/bench-peer

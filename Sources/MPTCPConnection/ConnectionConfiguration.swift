@@ -59,6 +59,8 @@ public struct ConnectionConfiguration: Sendable {
     public var receiveBuffer = 6 << 20
     public var initialReceiveWindow = 256 << 10
     public var congestion: CongestionAlgorithm = .cubic
+    /// Offer and accept ECN (RFC 3168) on each subflow.
+    public var explicitCongestionNotification = false
     public var scheduler: SchedulerAlgorithm = .lowestRTT
     /// Nagle's algorithm (RFC 9293 §3.7.4).
     public var nagle = true

@@ -108,6 +108,7 @@ extension Connection {
         var result = SubflowConfiguration(maximumSegmentSize: segment)
         result.windowScale = windowScale
         result.congestion = configuration.congestion
+        result.explicitCongestionNotification = configuration.explicitCongestionNotification
         result.maximumBurst = max(segment, setup.maximumPacket - headers)
         result.synRetries = configuration.synRetries
         result.userTimeout = configuration.userTimeout

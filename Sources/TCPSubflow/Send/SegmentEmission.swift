@@ -26,7 +26,12 @@ extension Subflow {
     ) -> Int {
         var options = ownOptions(for: emission, now: now)
         if !options.append(multipath) { statistics.optionsOmitted &+= 1 }
-        let plan = note(emission, multipathBytes: multipath.count, now)
+        var plan = note(emission, multipathBytes: multipath.count, now)
+        if plan.flags.contains(.ack), !plan.isSyn {
+            var isNewData = false
+            if case .data = emission { isNewData = plan.payload > 0 }
+            plan.flags.formUnion(takeNotificationFlags(isNewData: isNewData))
+        }
         let reportsAll = appendBlocks(to: &options, plan)
         var fields = TCPHeaderFields(
             sourcePort: tuple.local.port, destinationPort: tuple.remote.port,
@@ -81,6 +86,7 @@ extension Subflow {
             plan.flags = phase == .synReceived ? [.syn, .ack] : .syn
             plan.isSyn = true
             plan.sequence = 0
+            plan.flags.formUnion(notificationFlags(isAnswer: phase == .synReceived))
             noteSynchronize(now)
         case .acknowledge: break
         case .probe:
