@@ -10,7 +10,7 @@ TEST := $(SWIFT) test -c release --skip-build --disable-xctest --disable-testabl
 
 .DEFAULT_GOAL := help
 .PHONY: help capi demo test unit kernel-tests release bench bench-peer fmt fmt-check fuzz flood conformance tools \
-	tests-built clean middleboxes silence soak kernel-boxes
+	tests-built clean middleboxes silence soak kernel-boxes single-flow grid
 
 help:
 	@echo 'make demo     two emulated links in one process: no privilege needed'
@@ -23,6 +23,8 @@ help:
 	@echo 'make middleboxes  every middlebox x version x side x paths x 50 seeds, simulated: the table of outcomes'
 	@echo 'make silence  how long a receiver hears nothing when paths are lost, come back, change (simulated)'
 	@echo 'make soak     24 simulated hours of random connections, faults and middleboxes (HOURS=, SEED=)'
+	@echo 'make single-flow  goodput of one flow and fairness of two, by congestion controller, in the simulator'
+	@echo 'make grid     two paths beside the better one alone, over rates, delays, losses and queues, in the simulator'
 	@echo 'make fuzz     ten million hostile inputs for every parser'
 	@echo 'make flood    a million packets of each kind against a listener with live connections'
 	@echo 'make fmt      swift format, in place'
@@ -86,6 +88,12 @@ flood:
 kernel-boxes: release
 	$(SWIFT) build -c release --product KernelBoxes
 	$(BUILD)/KernelBoxes "$(ROW)" $(if $(INSIDE),--inside $(INSIDE))
+
+single-flow:
+	$(SWIFT) run -c release SingleFlow
+
+grid:
+	$(SWIFT) run -c release Grid
 
 bench: release bench-peer
 	python3 Benchmarks/bench.py --tool $(TOOL) --peer .build/bench-peer

@@ -31,6 +31,8 @@ struct Trial {
     var reordering = 0.0
     var seconds: Int64
     var seed: UInt64
+    /// The first flow is Multipath TCP with two subflows, both over the one link.
+    var isMultipath = false
     /// Between the beginnings of two flows.
     var stagger = TimeSpan.zero
 
@@ -51,18 +53,22 @@ struct Trial {
         backward.reordering = 0
         let (client, server) = (network.addHost("client"), network.addHost("server"))
         let (near, far) = (IPAddress(10, 0, 0, 1), IPAddress(10, 0, 0, 2))
+        let second = IPAddress(10, 0, 0, 3)
         let link = network.connect(
-            LinkPort(client, name: "a", addresses: [(near, 24)]), LinkPort(server, name: "b", addresses: [(far, 24)]),
+            LinkPort(client, name: "a", addresses: isMultipath ? [(near, 24), (second, 24)] : [(near, 24)]),
+            LinkPort(server, name: "b", addresses: [(far, 24)]),
             forward: forward, backward: backward)
         var settings = ConnectionConfiguration()
         settings.multipath = .off
         settings.sendBuffer = 32 << 20
         settings.receiveBuffer = 32 << 20
         let endless = Int64(1) << 40
+        if isMultipath { settings.multipath = .version1 }
         try! network.serve(server, on: Endpoint(far, 80), plan: StreamPlan(expects: endless), configuration: settings)
         for (index, algorithm) in algorithms.enumerated() {
             var own = settings
             own.congestion = algorithm
+            if index > 0 { own.multipath = .off }
             network.schedule(at: .zero + stagger * Int64(index)) { network in
                 _ = try? network.open(
                     client, to: Endpoint(far, 80), plan: StreamPlan(sends: endless), configuration: own)
@@ -129,6 +135,32 @@ struct SingleFlow {
             }
         }
         fairness(names, seconds: 2 * seconds, seeds: seeds)
+        coupling(names, seconds: 2 * seconds, seeds: seeds)
+    }
+
+    /// Two subflows of one connection against one TCP on the same link (RFC 6356 §2, goal 2: do no harm).
+    private static func coupling(_ names: [CongestionAlgorithm], seconds: Int64, seeds: UInt64) {
+        print(
+            "\nTwo subflows of one connection and one TCP, 100 Mbit/s, 1 BDP: shares in % over the last \(seconds / 2) s"
+        )
+        for milliseconds in [10, 50] as [Int64] {
+            for name in names {
+                let single: CongestionAlgorithm = name.isCoupled ? .newreno : name
+                var shares = [0.0, 0.0]
+                for seed in 1...max(1, seeds) {
+                    var trial = Trial(
+                        algorithms: [name, single], milliseconds: milliseconds, queue: 1, seconds: seconds, seed: seed,
+                        stagger: .seconds(1))
+                    trial.isMultipath = true
+                    let sample = trial.run()
+                    for flow in 0..<min(2, sample.shares.count) { shares[flow] += sample.shares[flow] / Double(seeds) }
+                }
+                print(
+                    pad("\(milliseconds) ms, 2 × \(name.rawValue) + \(single.rawValue)", 34)
+                        + pad(tenths(shares[0] * 100), 8) + pad(tenths(shares[1] * 100), 8)
+                        + "ratio \(tenths(shares[1] > 0 ? shares[0] / shares[1] : 0))")
+            }
+        }
     }
 
     private static func cell(_ seeds: UInt64, _ run: (UInt64) -> Sample) -> String {

@@ -63,6 +63,8 @@ public struct ConnectionConfiguration: Sendable {
     public var receiveBuffer = 6 << 20
     public var initialReceiveWindow = 256 << 10
     public var congestion: CongestionAlgorithm = .cubic
+    /// Offer and accept ECN (RFC 3168) on each subflow.
+    public var explicitCongestionNotification = false
     public var scheduler: SchedulerAlgorithm = .earliest
     /// A scheduler of the program's own, in place of ``scheduler``.
     public var customScheduler: (any SchedulingPolicy)?

@@ -11,7 +11,7 @@ public import WireFormats
 /// with ``emit(_:tuple:multipath:window:into:at:now:)``.
 ///
 /// No input traps, whatever its sequence numbers; memory is bounded by ``SubflowConfiguration/maximumSentRecords`` and
-/// by 256 ranges on the receiving side.
+/// by 4,096 ranges on the receiving side.
 public struct Subflow: ~Copyable {
     let configuration: SubflowConfiguration
     public internal(set) var phase: SubflowPhase
@@ -54,6 +54,7 @@ public struct Subflow: ~Copyable {
     var acknowledging = AcknowledgementState()
     var timestamps: TimestampState
     var handshake = HandshakeState()
+    var notification = NotificationState()
     var timers: TimerState
     var resetDue = ResetDue.none
 
@@ -159,6 +160,7 @@ public struct Subflow: ~Copyable {
     public var peerWindowEdge: Int64 { send.peerWindowEdge }
     /// Negotiated in the handshake.
     public var usesTimestamps: Bool { timestamps.enabled }
+    public var usesCongestionNotification: Bool { notification.isEnabled }
     public var usesSACK: Bool { handshake.sackPermitted }
     public var peerWindowScale: UInt8 { handshake.peerWindowScale }
     /// Our initial sequence number; a mapping's relative numbers count from it.

@@ -38,6 +38,9 @@ public struct SubflowConfiguration: Sendable {
     public var congestion: CongestionAlgorithm = .cubic
     /// Initial window in segments (RFC 6928).
     public var initialWindowSegments = 10
+    /// Offer ECN (RFC 3168). Off by default, as Linux has it for connections that it opens: some paths still drop or
+    /// bleach what carries it, and only queues that mark make it of use.
+    public var explicitCongestionNotification = false
     /// Spread what is sent over the round trip. BBR is paced in any case.
     public var paces = true
     /// The largest payload of one emitted packet in bytes, up to 65,000 when the device segments; 1: a segment each.

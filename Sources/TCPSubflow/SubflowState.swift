@@ -70,8 +70,9 @@ struct ReceiveState {
     var fin: Int64?
     var finConsumed = false
 
-    /// More gaps than this are not kept open.
-    static let maximumRanges = 256
+    /// More gaps than this are not kept open: as many as the connection keeps, and a queue that overflows in slow start
+    /// leaves one for every second segment.
+    static let maximumRanges = 4_096
 }
 
 /// What both SYNs agreed on.

@@ -26,7 +26,7 @@ public struct SubflowStatistics: Sendable, BitwiseCopyable, Equatable {
     public var duplicateSegments: UInt64 = 0
     /// Segments whose payload lay beyond a gap.
     public var outOfOrder: UInt64 = 0
-    /// Stored ranges that were refused because 256 gaps stood open.
+    /// Stored ranges that were refused because 4,096 gaps stood open.
     public var outOfOrderRefused: UInt64 = 0
     public var challengeAcknowledgements: UInt64 = 0
     /// Challenge and out-of-window acknowledgements that the rate limit held back.
@@ -39,6 +39,10 @@ public struct SubflowStatistics: Sendable, BitwiseCopyable, Equatable {
     public var sackBlocksRefused: UInt64 = 0
     /// Times that the peer took a selective acknowledgement back.
     public var sackReneging: UInt64 = 0
+    /// Segments that arrived with CE, acknowledgements with ECE, and reductions of the window by them (RFC 3168).
+    public var congestionMarks: UInt64 = 0
+    public var congestionEchoes: UInt64 = 0
+    public var notifiedReductions: UInt64 = 0
     public var zeroWindowProbes: UInt64 = 0
     public var keepaliveProbes: UInt64 = 0
     /// Path MTU reductions that were believed, and ICMP messages that were not.

@@ -143,6 +143,7 @@ extension Connection {
         var result = SubflowConfiguration(maximumSegmentSize: segment)
         result.windowScale = windowScale
         result.congestion = configuration.congestion
+        result.explicitCongestionNotification = configuration.explicitCongestionNotification
         //= RFC 9293 §3.7.1 no segment exceeds the peer's MSS: several in one packet only where the device takes it apart
         result.maximumBurst = setup.isSegmenting ? max(segment, setup.maximumPacket - headers) : 1
         result.synRetries = configuration.synRetries

@@ -220,8 +220,8 @@ extension Connection {
             destination: tuple.remote.address, partial: partial)
         _ = IPHeader.emit(
             source: tuple.local.address, destination: tuple.remote.address, protocolNumber: 6,
-            payloadLength: header + length, identification: 0, trafficClass: 0, hopLimit: 64, into: &buffer,
-            at: headroom)
+            payloadLength: header + length, identification: 0,
+            trafficClass: contexts[index].tcp.congestionField(of: emission), hopLimit: 64, into: &buffer, at: headroom)
         var metadata = TransmitMetadata(
             interface: contexts[index].isAway ? .nowhere : contexts[index].setup.interface,
             length: network + header + length,

@@ -5,6 +5,7 @@ public import WireFormats
 extension Subflow {
     /// Takes initial sequence number and options from the peer's SYN or SYN/ACK.
     mutating func negotiate(_ syn: TCPSegment) {
+        negotiateNotification(syn.flags)
         receiving.initial = syn.sequence
         receiving.next = 1
         receiving.edge = max(receiving.edge, 1)

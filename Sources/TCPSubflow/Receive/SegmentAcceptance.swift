@@ -170,6 +170,7 @@ extension Subflow {
         }
         let end = start &+ Int64(segment.payloadLength)
         if segment.payloadLength > 0 {
+            noteMark(segment)
             let lower = max(start, receiving.next)
             let upper = min(end, receiving.edge, receiving.fin ?? .max)
             if lower < upper {

@@ -64,7 +64,7 @@ extension Subflow {
             if !handshake.sackPermitted, recovery.phase != .timeout {
                 //= RFC 5681 §3.2: a receiver may make up duplicates: those that count SHOULD be no more than the segments
                 // that were outstanding
-                let limit = recovery.phase == .fast ? min(sent.pipe, recovery.entryFlight) : sent.pipe
+                let limit = recovery.phase == .fast ? min(sent.pipe, recovery.reduction.entryFlight) : sent.pipe
                 let departed = min(recovery.departed &+ segment, max(0, limit))
                 departing = max(0, departed &- recovery.departed)
                 recovery.departed = departed

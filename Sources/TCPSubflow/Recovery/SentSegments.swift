@@ -155,6 +155,7 @@ struct SentSegments: ~Copyable {
             }
         }
         if result.hasRetransmission { result.sampleSentAt = nil }
+        while !retransmissions.isEmpty, retransmissions[0].end <= offset { retransmissions.removeFirst(1) }
         if !sacked.isEmpty { sacked.removeAll(below: offset) }
         if pendingLost > 0, firstPendingLost < offset { findPendingLost(from: offset) }
         return result
@@ -208,6 +209,7 @@ struct SentSegments: ~Copyable {
 
     /// A timeout: everything that is not selectively acknowledged is lost and none of it on its way.
     mutating func markAllLost() {
+        retransmissions = UniqueDeque(minimumCapacity: 0)
         for index in 0..<records.count {
             let record = records[index]
             if record.marks.contains(.sacked) { continue }

@@ -33,10 +33,10 @@ extension Subflow {
         var duplicate: Range<Int64>?
         if hasBlocks { newlySacked = takeBlocks(segment.options.sackBlocks, &duplicate) }
         let advanced = acknowledgment > before
+        if let duplicate { noteDuplicate(duplicate, now) }
         if recovery.probe.end != nil {
             answerProbe(acknowledgment, duplicate: duplicate, hasBlocks: hasBlocks, advanced: advanced, now)
         }
-        if let duplicate { noteDuplicate(duplicate, now) }
         if sent.isEmpty, !advanced {
             watchZeroWindow(now)
             return true
@@ -71,6 +71,7 @@ extension Subflow {
             report.roundTrip = sample
             reportDelivery(report, now)
         }
+        noteEcho(segment, now)
         if advanced || newlySacked > 0 { scheduleLossProbe(now) }
         return true
     }

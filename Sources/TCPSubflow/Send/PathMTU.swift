@@ -59,6 +59,8 @@ extension Subflow {
         for index in 0..<sent.records.count where Int(sent.records[index].length) > payload {
             sent.markLost(index)
         }
+        // No congestion: the controller is not told.
+        sent.losses = LossLog()
     }
 
     /// No reported path is believed to carry less than this beside its headers (Linux's least path MTU of 552).

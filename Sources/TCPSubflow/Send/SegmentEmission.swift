@@ -25,7 +25,12 @@ extension Subflow {
         into packet: inout MutableRawSpan, at offset: Int, now: MonotonicInstant
     ) -> Int {
         var options = ownOptions(for: emission, now: now)
-        let plan = note(emission, multipathBytes: multipath.count, now)
+        var plan = note(emission, multipathBytes: multipath.count, now)
+        if plan.flags.contains(.ack), !plan.isSyn {
+            var isNewData = false
+            if case .data = emission { isNewData = plan.payload > 0 }
+            plan.flags.formUnion(takeNotificationFlags(isNewData: isNewData))
+        }
         var reportsAll = true
         if configuration.wire.blocksFirst {
             reportsAll = appendBlocks(to: &options, plan, reserved: multipath.count)
@@ -87,6 +92,7 @@ extension Subflow {
             plan.flags = phase == .synReceived ? [.syn, .ack] : .syn
             plan.isSyn = true
             plan.sequence = 0
+            plan.flags.formUnion(notificationFlags(isAnswer: phase == .synReceived))
             noteSynchronize(now)
         case .acknowledge, .unstampedAcknowledge: break
         case .probe:

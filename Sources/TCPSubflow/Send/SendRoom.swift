@@ -33,7 +33,7 @@ extension Subflow {
         //= RFC 6675 §5 step C, RFC 5681 §3.1: a segment goes out when cwnd - pipe >= 1 SMSS
         guard room >= min(segment, window) else { return 0 }
         let paced = pacer.room(rate: pacingRate, segment: segment, now: now)
-        if paced <= 0 { return 0 }
+        if paced <= 0, recovery.probe.allowance == 0 { return 0 }
         let allowed = min(room, offered, max(paced, segment))
         if allowed <= segment { return allowed }
         return allowed &- allowed % segment

@@ -49,6 +49,14 @@ extension CongestionController {
         }
     }
 
+    /// A router marked packets instead of dropping them: once for each window.
+    /// - Parameter inFlight: FlightSize in bytes.
+    public mutating func ecnMarked(inFlight: Int, now: MonotonicInstant) {
+        //= RFC 3168 §6.1.2, RFC 9438 §4.6: the response is that to a loss; nothing is to be repaired
+        lost(inFlight: inFlight, now: now)
+        recovered(now: now)
+    }
+
     /// The retransmission timer expired for the first time for what is now outstanding.
     /// - Parameter inFlight: FlightSize in bytes.
     public mutating func timedOut(inFlight: Int, now: MonotonicInstant) {

@@ -81,7 +81,11 @@ public struct Coupled: Sendable, BitwiseCopyable {
                 if state.window < state.threshold { segments = 0 }
             }
         }
-        if segments > 0 { avoidCongestion(segments) }
+        if segments > 0 {
+            avoidCongestion(segments)
+            // A window that gives way to a sibling does not fall back into slow start.
+            state.threshold = min(state.threshold, max(1, state.window))
+        }
         state.window = min(max(state.window, 1), Double(maximumCongestionWindow) / segment)
     }
 

@@ -16,6 +16,8 @@ public struct TCPSegment: BitwiseCopyable, Sendable, Equatable {
     /// In bytes from the first of the IP packet that was parsed.
     public var payloadOffset: Int
     public var payloadLength: Int
+    /// The ECN field of the IP header that carried it, 0…3 (RFC 3168 §5).
+    public var congestionField: UInt8
     public var options: TCPOptions
 
     /// Parses the TCP part of `packet`.
@@ -52,6 +54,7 @@ public struct TCPSegment: BitwiseCopyable, Sendable, Equatable {
         urgentPointer = packet.word16(offset &+ 18)
         payloadOffset = offset &+ headerLength
         payloadLength = length &- headerLength
+        congestionField = ip.trafficClass & 3
         options = TCPOptions()
         if headerLength > 20 {
             options.parse(packet, from: offset &+ 20, to: offset &+ headerLength, flags: flags)
