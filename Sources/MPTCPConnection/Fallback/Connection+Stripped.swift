@@ -71,8 +71,8 @@ extension Connection {
     /// Whether data without a mapping on the only subflow is taken for TCP's.
     var trustsUnmappedData: Bool {
         if !configuration.refusesDamage || keys.version == .zero || sendsAsTCP { return true }
-        // A peer whose first flight (RFC 6928: ten segments) got no DATA_ACK falls back by itself.
-        return receive.next <= 16_384 && !useChecksum
+        // A peer whose first flights got no DATA_ACK falls back by itself.
+        return receive.next <= 64_000 && !useChecksum
     }
 
     /// Where options are lost from the peer's very first data on, and on no other subflow: what would be TCP's stream is
