@@ -73,6 +73,14 @@ private func at(_ index: Int) -> Int64 { 1 + Int64(index) * segment }
         _ = bench.toDeadline()
         // The least round trip is still 20 ms: two quarters.
         #expect(bench.now - start == .milliseconds(10))
+        _ = bench.drain()
+        _ = bench.acknowledge(at(13))
+        // Nor do three segments above a hole count any more.
+        let before = bench.flow.statistics.fastRecoveries
+        _ = bench.write(5 * 1_460)
+        bench.wait(.milliseconds(20))
+        _ = bench.acknowledge(at(13), sack: [at(14)..<at(18)])
+        #expect(bench.flow.statistics.fastRecoveries == before)
     }
 
     @Test func aLostTailIsProbedAfterTwoRoundTrips() {

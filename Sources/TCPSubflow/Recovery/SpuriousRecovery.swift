@@ -31,6 +31,9 @@ extension Subflow {
         // The network may duplicate packets, too: what was never sent again proves nothing.
         guard statistics.duplicateReports <= statistics.segmentsRetransmitted else { return }
         //= RFC 8985 §6.2 step 4: a D-SACK widens the reordering window
+        // Beyond the RFC's step 3, which looks at what was never sent again: a needless retransmission is reordering, too,
+        // and without this a network that always reorders further than three segments would never be seen to.
+        sent.rack.sawReordering = true
         recovery.tolerance.duplicateReported(unacknowledged: send.unacknowledged, next: send.next)
         guard recovery.mayUndo, recovery.sentAgain > 0, range.lowerBound >= recovery.undoFrom else { return }
         //= RFC 3708 §4: when every retransmission of a window is reported as duplicate, none was necessary
@@ -41,6 +44,7 @@ extension Subflow {
     private mutating func undoRecovery(_ now: MonotonicInstant) {
         statistics.spuriousRecoveries &+= 1
         recovery.mayUndo = false
+        if recovery.phase == .fast { sent.rack.sawReordering = true }
         congestion.spurious(now: now)
         sent.forgetLosses()
         recovery.retransmitFirst = false
