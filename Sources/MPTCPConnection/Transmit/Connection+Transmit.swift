@@ -158,6 +158,7 @@ extension Connection {
             noteWritable()
         }
         if carriesFin { startDataFin(now: now) }
+        if dataTimer == .distantFuture { dataWaitingSince = now }
         armDataTimer(now: now)
         let emission = Subflow.Emission.data(mapping, length: length, push: end == send.end, fin: false)
         let options = dataOptions(index, mapping, room: contexts[index].tcp.optionRoom(for: emission))
@@ -194,7 +195,7 @@ extension Connection {
                     congestionWindow: contexts[index].tcp.congestionWindow, inFlight: contexts[index].tcp.inFlight,
                     room: length, maximumSegmentSize: contexts[index].tcp.maximumSegmentSize,
                     isBackup: contexts[index].peerWantsBackup || contexts[index].setup.isBackup,
-                    isStalled: contexts[index].isStalled || contexts[index].isSuspect))
+                    isStalled: contexts[index].isStalled || contexts[index].isSuspect || contexts[index].hasAsked))
         }
         if snapshots.isEmpty { return nil }
         var policy = scheduler

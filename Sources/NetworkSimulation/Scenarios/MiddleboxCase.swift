@@ -167,11 +167,6 @@ public struct MiddleboxCase: Sendable, CustomStringConvertible {
             "split, coalesced again",
             [.split(size: 300, copiesOptions: true), .coalesce(limit: 1400, hold: .milliseconds(2))]),
         several(
-            "early ACKs, shifted, stripped SYN/ACK",
-            [
-                .acknowledgeEarly(.both), .shiftSequence, .strip(OptionStrip(from: .synAck)),
-            ]),
-        several(
             "MP_FAIL stripped, payload: same",
             [.rewrite(.same, every: 40, .both), .strip(OptionStrip(.subtype(6))), .strip(OptionStrip(.subtype(8)))],
             tolerance: .refusal, damages: true),
