@@ -66,7 +66,8 @@ let package = Package(
         module(
             "MPTCPSockets",
             [
-                "HostStack", "MPTCPConnection", "PacketBackends", "WireFormats", "TransportValues", "CLinux", containers,
+                "HostStack", "MPTCPConnection", "PacketBackends", "WireFormats", "TransportValues", "CLinux",
+                containers,
                 deques, logging,
             ]),
         .executableTarget(
@@ -81,7 +82,8 @@ let package = Package(
             dependencies: ["MPTCPSockets", "MPTCPConnection", "PacketBackends", "TransportValues"],
             path: "Examples/ManyConnections", swiftSettings: settings),
         .executableTarget(
-            name: "Middleboxes", dependencies: ["NetworkSimulation", "MPTCPConnection", "TransportValues", "WireFormats"],
+            name: "Middleboxes",
+            dependencies: ["NetworkSimulation", "MPTCPConnection", "TransportValues", "WireFormats"],
             path: "Checks/Middleboxes",
             swiftSettings: settings),
         .executableTarget(

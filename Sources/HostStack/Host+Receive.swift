@@ -121,7 +121,9 @@ extension Host {
         }
         let arrived = LocalAddress(id: local.id, address: local.address, interface: interface)
         var setup = setup(tuple, arrived, now: now)
-        if slots[Int(slot)].connection?.initialTuple.local.address == local.address { setup.localAddressID = AddressID(0) }
+        if slots[Int(slot)].connection?.initialTuple.local.address == local.address {
+            setup.localAddressID = AddressID(0)
+        }
         guard
             let subflow = slots[Int(slot)].connection?.acceptJoin(setup, syn: segment, now: now, counters: &counters)
                 ?? nil

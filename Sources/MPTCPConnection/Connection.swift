@@ -209,7 +209,9 @@ public struct Connection: ~Copyable {
         send.reclaim(below: lowestPinned())
         guard send.isPinned else { return }
         for index in contexts.indices where contexts[index].isStalled && !contexts[index].isClosed {
-            guard let low = contexts[index].tcp.lowestUnacknowledgedDataOffset, low < send.acknowledged else { continue }
+            guard let low = contexts[index].tcp.lowestUnacknowledgedDataOffset, low < send.acknowledged else {
+                continue
+            }
             resetSubflow(index, reason: MPTCPReset.tooMuchOutstandingData, why: "stalled while data went on elsewhere")
         }
         send.reclaim(below: lowestPinned())

@@ -1,9 +1,8 @@
+import TCPSubflow
 import Testing
 import TransportPolicies
 import TransportValues
 import WireFormats
-
-import TCPSubflow
 
 @Suite struct HostileSegmentTests {
     /// A segment whose numbers lie anywhere, more often near what the subflow knows.

@@ -1,9 +1,8 @@
+import TCPSubflow
 import Testing
 import TransportPolicies
 import TransportValues
 import WireFormats
-
-import TCPSubflow
 
 @Suite struct TimerTests {
     @Test func aClosedWindowIsProbedWithBackOffForEver() throws {

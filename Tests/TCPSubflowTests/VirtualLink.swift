@@ -1,8 +1,7 @@
+import TCPSubflow
 import TransportPolicies
 import TransportValues
 import WireFormats
-
-import TCPSubflow
 
 /// What a link does to packets.
 struct LinkConditions {

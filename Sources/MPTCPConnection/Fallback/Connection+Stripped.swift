@@ -93,7 +93,8 @@ extension Connection {
         }
         for index in contexts.indices where contexts[index].isReady && contexts[index].hearsBareSegments {
             resetSubflow(
-                index, reason: MPTCPReset.middleboxInterference, why: "segments are acknowledged, but not at the data level")
+                index, reason: MPTCPReset.middleboxInterference,
+                why: "segments are acknowledged, but not at the data level")
             settle(index, now: now, counters: &counters)
         }
         return false

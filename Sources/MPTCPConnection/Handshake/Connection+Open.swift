@@ -29,7 +29,8 @@ extension Connection {
         let tcp = Subflow(
             activeOpen: connection.subflowConfiguration(setup), initialSequence: setup.initialSequence,
             timestampOffset: setup.timestampOffset, now: now)
-        connection.addInitial(SubflowContext(tcp: tcp, setup: setup, handshake: .initial, remoteAddressID: AddressID(0)))
+        connection.addInitial(
+            SubflowContext(tcp: tcp, setup: setup, handshake: .initial, remoteAddressID: AddressID(0)))
         if state == .offered { counters.count(.MPCapableSYNTX) }
         return connection
     }
@@ -64,7 +65,8 @@ extension Connection {
         let tcp = Subflow(
             passiveOpen: connection.subflowConfiguration(setup), initialSequence: setup.initialSequence,
             timestampOffset: setup.timestampOffset, syn: syn, now: now)
-        connection.addInitial(SubflowContext(tcp: tcp, setup: setup, handshake: .initial, remoteAddressID: AddressID(0)))
+        connection.addInitial(
+            SubflowContext(tcp: tcp, setup: setup, handshake: .initial, remoteAddressID: AddressID(0)))
         return connection
     }
 
@@ -153,7 +155,9 @@ extension Connection {
     public mutating func acceptJoin(
         _ setup: SubflowSetup, syn: TCPSegment, now: MonotonicInstant, counters: inout StackCounters
     ) -> Int? {
-        guard case .join(.syn(let backup, let addressID, _, let nonce))? = syn.options.multipath.other else { return nil }
+        guard case .join(.syn(let backup, let addressID, _, let nonce))? = syn.options.multipath.other else {
+            return nil
+        }
         counters.count(.MPJoinSynRx)
         if backup { counters.count(.MPJoinSynBackupRx) }
         guard isFullyMultipath, phase == .open, liveSubflows < configuration.maximumSubflows,

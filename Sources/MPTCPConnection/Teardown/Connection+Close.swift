@@ -9,7 +9,9 @@ extension Connection {
     public mutating func abort(now: MonotonicInstant, counters: inout StackCounters) {
         guard !phase.isClosed else { return }
         //= RFC 6824 §3.5 MP_FASTCLOSE stands on an ACK of one subflow; no waiting for the peer's RST here: ours follows
-        if isFullyMultipath, keys.remote != 0, !keys.version.allowsFastCloseOnReset { fastCloseSubflow = bestReadySubflow() }
+        if isFullyMultipath, keys.remote != 0, !keys.version.allowsFastCloseOnReset {
+            fastCloseSubflow = bestReadySubflow()
+        }
         closeAll(.aborted)
     }
 
@@ -164,7 +166,9 @@ extension Connection {
     /// Once one subflow has ended in order, both ends know that the streams are over: the others get a few round trips
     /// more, then they are cut off, since their FIN may be lost on a path that is dead.
     var hasEndedInOrder: Bool {
-        for index in contexts.indices where contexts[index].isClosed && contexts[index].closeReason == nil { return true }
+        for index in contexts.indices where contexts[index].isClosed && contexts[index].closeReason == nil {
+            return true
+        }
         return false
     }
 
@@ -215,9 +219,11 @@ extension Connection {
         var reason = handshakeError ?? .timedOut
         for index in contexts.indices {
             guard let why = contexts[index].closeReason else { continue }
-            if why == "refused" { reason = .refused } else if why.hasPrefix("reset by peer") { reason = .reset } else if
-                why == "local address removed"
-            {
+            if why == "refused" {
+                reason = .refused
+            } else if why.hasPrefix("reset by peer") {
+                reason = .reset
+            } else if why == "local address removed" {
                 reason = .noPath
             } else if why != "timed out", why != "no answer", why != "unreachable" {
                 reason = .protocolError(why)

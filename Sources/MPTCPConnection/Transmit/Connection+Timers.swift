@@ -44,13 +44,16 @@ extension Connection {
 
     private mutating func subflowTimedOut(_ index: Int, counters: inout StackCounters) {
         guard state.isMultipath, contexts[index].isReady else { return }
-        if phase == .draining, contexts[index].tcp.consecutiveTimeouts > 1, hasOtherUsable(than: index) || hasEndedInOrder {
+        if phase == .draining, contexts[index].tcp.consecutiveTimeouts > 1,
+            hasOtherUsable(than: index) || hasEndedInOrder
+        {
             // Every byte is through, both ways, and the peer hears so elsewhere: a silent path has nothing left to say.
             return resetSubflow(index, reason: MPTCPReset.unacceptablePerformance, why: "silent while closing")
         }
         if contexts[index].lastTimeouts == 0 { counters.count(.SubflowStale) }
         wantsPathCheck = true
-        if pathUse == .single, role == .initiator, phase == .open, isFullyMultipath, state == .multipath(confirmed: true),
+        if pathUse == .single, role == .initiator, phase == .open, isFullyMultipath,
+            state == .multipath(confirmed: true),
             contexts[index].tcp.consecutiveTimeouts >= 3, addresses.hasAlternative
         {
             // Break before make: the path is given up, then another is joined.
@@ -101,7 +104,9 @@ extension Connection {
     }
 
     mutating func armDataTimer(now: MonotonicInstant) {
-        guard state.isMultipath, !sendReverted, dataTimer == .distantFuture, send.acknowledged < send.next else { return }
+        guard state.isMultipath, !sendReverted, dataTimer == .distantFuture, send.acknowledged < send.next else {
+            return
+        }
         dataTimer = now + dataTimeout + .milliseconds(100)
     }
 

@@ -20,7 +20,9 @@ extension Connection {
                 if fastCloseSubflow == index {
                     fastCloseSubflow = nil
                     var options = OptionBlock(capacity: contexts[index].tcp.optionRoom(for: .acknowledge))
-                    if options.append(.fastClose(MPFastClose(receiverKey: keys.remote))) { counters.count(.MPFastcloseTx) }
+                    if options.append(.fastClose(MPFastClose(receiverKey: keys.remote))) {
+                        counters.count(.MPFastcloseTx)
+                    }
                     return emit(.acknowledge, index, options, nil, into: &buffer, headroom, now)
                 }
                 let options = resetOptions(index, counters: &counters)
@@ -90,7 +92,9 @@ extension Connection {
     private mutating func transmitControl(
         into buffer: inout MutableRawSpan, _ headroom: Int, _ now: MonotonicInstant, _ counters: inout StackCounters
     ) -> TransmitMetadata? {
-        guard isFullyMultipath, peerHasOurKey || role == .listener, let option = addresses.nextOutgoing else { return nil }
+        guard isFullyMultipath, peerHasOurKey || role == .listener, let option = addresses.nextOutgoing else {
+            return nil
+        }
         guard let index = bestReadySubflow() else { return nil }
         addresses.removeOutgoing()
         var options = OptionBlock(capacity: contexts[index].tcp.optionRoom(for: .acknowledge))
@@ -112,7 +116,8 @@ extension Connection {
 
     func bestReadySubflow() -> Int? {
         var best: Int?
-        for index in contexts.indices where contexts[index].isReady && contexts[index].tcp.phase.isOpenForAcknowledgements {
+        for index in contexts.indices
+        where contexts[index].isReady && contexts[index].tcp.phase.isOpenForAcknowledgements {
             guard let other = best else {
                 best = index
                 continue
@@ -178,7 +183,8 @@ extension Connection {
     private func nextWork() -> Work? {
         guard phase == .open || phase == .draining || phase == .handshake else { return nil }
         if let range = send.reinjections.first {
-            return Work(start: range.lowerBound, available: Int(range.upperBound - range.lowerBound), isReinjection: true)
+            return Work(
+                start: range.lowerBound, available: Int(range.upperBound - range.lowerBound), isReinjection: true)
         }
         let limit = min(send.end, send.peerEdge)
         guard send.next < limit else { return nil }
@@ -215,7 +221,9 @@ extension Connection {
         let isTail = work.isReinjection || work.start + Int64(length) == send.end
         if isTail, length == work.available {
             //= RFC 9293 §3.7.4 Nagle: a small segment waits while data is unacknowledged
-            if configuration.nagle, send.finish == .open, !work.isReinjection, send.next > send.acknowledged { return 0 }
+            if configuration.nagle, send.finish == .open, !work.isReinjection, send.next > send.acknowledged {
+                return 0
+            }
             return length
         }
         //= RFC 9293 §3.8.6.2.1 sender's silly-window avoidance: a part of a segment waits unless it is half the window,

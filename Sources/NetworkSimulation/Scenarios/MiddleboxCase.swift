@@ -72,7 +72,9 @@ public struct MiddleboxCase: Sendable, CustomStringConvertible {
     private static var expiringTranslator: Self {
         var box = translator("NAT that forgets", timeout: .seconds(1 as Int64), tolerance: .refusal)
         // Long enough away for the mapping to go.
-        box.adjust = { $0.outages = [MonotonicInstant(nanoseconds: 150_000_000)..<MonotonicInstant(nanoseconds: 3_000_000_000)] }
+        box.adjust = {
+            $0.outages = [MonotonicInstant(nanoseconds: 150_000_000)..<MonotonicInstant(nanoseconds: 3_000_000_000)]
+        }
         return box
     }
 
@@ -109,7 +111,9 @@ public struct MiddleboxCase: Sendable, CustomStringConvertible {
         var box = translator("NAT, firewall, MSS clamp", timeout: .seconds(60))
         let boxes = box.boxes
         box.boxes = { inside, path, isIPv6 in
-            boxes(inside, path, isIPv6) + [Middlebox(.shiftSequence, inside: inside), Middlebox(.clampMSS(1200), inside: inside)]
+            boxes(inside, path, isIPv6) + [
+                Middlebox(.shiftSequence, inside: inside), Middlebox(.clampMSS(1200), inside: inside),
+            ]
         }
         return box
     }
