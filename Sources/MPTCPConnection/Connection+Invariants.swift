@@ -120,8 +120,10 @@ extension Connection {
         for timer in [dataTimer, dataFinTimer, drainTimer, failTimer, pathlessDeadline] where timer != .distantFuture {
             return true
         }
-        for index in contexts.indices where !contexts[index].isClosed && contexts[index].tcp.hasWorkTimer {
-            return true
+        for index in contexts.indices where !contexts[index].isClosed {
+            if contexts[index].tcp.hasWorkTimer { return true }
+            // A join whose fourth ACK is awaited asks again.
+            if case .joinAckSent(_, let retryAt, _) = contexts[index].handshake, retryAt != .distantFuture { return true }
         }
         return false
     }
