@@ -43,7 +43,9 @@ struct Row: Sendable {
 struct Silence {
     static func main() async {
         let seeds = CommandLine.arguments.count > 1 ? UInt64(CommandLine.arguments[1]) ?? 20 : 20
-        print("two paths of 20 Mbit/s, 20 ms, queues of 100 ms; \(seeds) seeds; milliseconds without a byte at the receiver")
+        print(
+            "two paths of 20 Mbit/s, 20 ms, queues of 100 ms; \(seeds) seeds; milliseconds without a byte at the receiver"
+        )
         print("(after 20 s without any path: beyond those)")
         let rows = PathLossTrial.Event.allCases.flatMap { event in
             [MultipathMode.version1, .version0].flatMap { mode in
@@ -62,12 +64,14 @@ struct Silence {
             for await (index, silences, problems) in group { results[index] = (silences, problems) }
             for (index, row) in rows.enumerated() {
                 guard let (silences, problems) = results[index], let worst = silences.last else { continue }
-                let name = "\(row.event.rawValue), v\(row.mode == .version1 ? 1 : 0) \(row.isUpload ? "upload" : "download")"
+                let name =
+                    "\(row.event.rawValue), v\(row.mode == .version1 ? 1 : 0) \(row.isUpload ? "upload" : "download")"
                 let isLong = worst > row.limit
                 print(
                     name + String(repeating: " ", count: max(1, 44 - name.count))
                         + "median \(Int(silences[silences.count / 2].rounded()))  worst \(Int(worst.rounded()))"
-                        + (isLong ? "  TOO LONG" : "") + (problems.isEmpty ? "  intact" : "  \(problems.count) NOT INTACT"))
+                        + (isLong ? "  TOO LONG" : "")
+                        + (problems.isEmpty ? "  intact" : "  \(problems.count) NOT INTACT"))
                 for problem in problems { print("    \(problem)") }
                 failed = failed || isLong || !problems.isEmpty
             }

@@ -65,7 +65,8 @@ struct Soak {
         let hours = arguments.count > 1 ? Double(arguments[1]) ?? 24 : 24
         let first = arguments.count > 2 ? UInt64(arguments[2]) ?? 0 : 0
         let count = UInt64(max(1, (hours * 6).rounded()))
-        print("\(Double(count) / 6) simulated hours: \(count) episodes of ten minutes, seeds \(first)..<\(first + count)")
+        print(
+            "\(Double(count) / 6) simulated hours: \(count) episodes of ten minutes, seeds \(first)..<\(first + count)")
         let start = ContinuousClock.now
         let board = SoakBoard(first: first, count: count)
         await withTaskGroup(of: Void.self) { group in

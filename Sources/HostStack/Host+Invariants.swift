@@ -28,7 +28,9 @@ extension Host {
             if let fault = connection.brokenInvariant() { return fault }
             // A deadline that the heap does not know is a timer that never fires.
             let own = min(connection.nextDeadline, slots[index].orphanDeadline)
-            if deadlines.deadline(of: Int32(index)) > own { return "the host's deadline is later than the connection's" }
+            if deadlines.deadline(of: Int32(index)) > own {
+                return "the host's deadline is later than the connection's"
+            }
             return nil
         }
     }
@@ -114,7 +116,8 @@ extension Host {
             guard let snapshot = slots[index].snapshot() else { continue }
             let subflows = snapshot.subflows.map { "\($0.state) \($0.closeReason ?? "")" }.joined(separator: ", ")
             texts.append(
-                "\(snapshot.local) \(snapshot.remote) \(snapshot.state) released \(slots[index].isReleased) [\(subflows)]")
+                "\(snapshot.local) \(snapshot.remote) \(snapshot.state) released \(slots[index].isReleased) [\(subflows)]"
+            )
         }
         return texts.joined(separator: "; ")
     }

@@ -44,7 +44,9 @@ extension Connection {
         var bytes = send.ring.capacity + receive.ring.capacity
         for index in contexts.indices {
             bytes += contexts[index].holding.capacity
-            bytes += contexts[index].tcp.recordCount * 64 + contexts[index].mappings.count * MemoryLayout<ReceiveMapping>.size
+            bytes +=
+                contexts[index].tcp.recordCount * 64 + contexts[index].mappings.count
+                * MemoryLayout<ReceiveMapping>.size
         }
         return bytes
     }
@@ -52,7 +54,8 @@ extension Connection {
     /// The most that ``bytesHeld`` may come to, from the settings alone: rings grow by doubling.
     package var bytesBound: Int {
         func ring(_ bytes: Int) -> Int { bytes <= 4096 ? 4096 : 1 << (Int.bitWidth - (bytes - 1).leadingZeroBitCount) }
-        let perSubflow = ring(2 * receive.maximum) + 8192 * 64 + ReceiveMappings.limit * MemoryLayout<ReceiveMapping>.size
+        let perSubflow =
+            ring(2 * receive.maximum) + 8192 * 64 + ReceiveMappings.limit * MemoryLayout<ReceiveMapping>.size
         return ring(2 * send.limit) + ring(receive.maximum + (1 << 16)) + contexts.count * perSubflow
     }
 
@@ -78,7 +81,9 @@ extension Connection {
             if send.ring.start > send.acknowledged { return "unacknowledged bytes were freed" }
             if send.ring.limit < send.end { return "written bytes lie outside the ring" }
         }
-        if let first = send.reinjections.first, first.lowerBound < send.acknowledged { return "repairs of acknowledged bytes" }
+        if let first = send.reinjections.first, first.lowerBound < send.acknowledged {
+            return "repairs of acknowledged bytes"
+        }
         if let last = send.reinjections.last, last.upperBound > send.next { return "repairs of bytes never sent" }
         return nil
     }
@@ -100,9 +105,13 @@ extension Connection {
         if phase == .draining, drainTimer == .distantFuture { return "draining without a limit to that" }
         if failNotice != nil, failTimer == .distantFuture { return "a MP_FAIL waits without a timer" }
         let owes = send.acknowledged < send.end || send.finish == .queued || send.finish == .sent
-        if owes || phase == .handshake, !hasWorkTimer { return "outstanding work (\(progressDescription)) and no timer" }
+        if owes || phase == .handshake, !hasWorkTimer {
+            return "outstanding work (\(progressDescription)) and no timer"
+        }
         guard state.isMultipath, !sendReverted, phase == .open else { return nil }
-        if send.acknowledged < send.next, dataTimer == .distantFuture { return "data outstanding without the data timer" }
+        if send.acknowledged < send.next, dataTimer == .distantFuture {
+            return "data outstanding without the data timer"
+        }
         if send.finish == .sent, dataFinTimer == .distantFuture { return "DATA_FIN outstanding without its timer" }
         return nil
     }
@@ -111,7 +120,11 @@ extension Connection {
         for timer in [dataTimer, dataFinTimer, drainTimer, failTimer, pathlessDeadline] where timer != .distantFuture {
             return true
         }
-        for index in contexts.indices where !contexts[index].isClosed && contexts[index].tcp.hasWorkTimer { return true }
+        for index in contexts.indices where !contexts[index].isClosed {
+            if contexts[index].tcp.hasWorkTimer { return true }
+            // A join whose fourth ACK is awaited asks again.
+            if case .joinAckSent(_, let retryAt, _) = contexts[index].handshake, retryAt != .distantFuture { return true }
+        }
         return false
     }
 
@@ -126,7 +139,9 @@ extension Connection {
         for (name, time) in timers where time <= now { due.append(name) }
         for index in contexts.indices where !contexts[index].isRetired {
             if contexts[index].tcp.nextDeadline <= now { due.append("subflow \(index)") }
-            if case .joinAckSent(_, let retryAt, _) = contexts[index].handshake, retryAt <= now { due.append("join \(index)") }
+            if case .joinAckSent(_, let retryAt, _) = contexts[index].handshake, retryAt <= now {
+                due.append("join \(index)")
+            }
         }
         return due
     }
@@ -135,10 +150,12 @@ extension Connection {
     package var progressDescription: String {
         var text = "acknowledged \(send.acknowledged), sent \(send.next), written \(send.end), edge \(send.peerEdge), "
         text += "end \(send.finish), repairs \(send.reinjections.ranges), received \(receive.next), "
-        text += "own edge \(receive.edge), first beyond \(receive.firstOutOfOrder.map { "\($0)" } ?? "-"), \(phase.name), "
+        text +=
+            "own edge \(receive.edge), first beyond \(receive.firstOutOfOrder.map { "\($0)" } ?? "-"), \(phase.name), "
         text += "reverted \(sendReverted) \(receiveReversion), data timer \(dataTimer.nanoseconds)"
         for index in contexts.indices where !contexts[index].isClosed {
-            text += "; [\(index)] \(contexts[index].setup.tuple.local) \(contexts[index].tcp.phase) ready \(contexts[index].isReady)"
+            text +=
+                "; [\(index)] \(contexts[index].setup.tuple.local) \(contexts[index].tcp.phase) ready \(contexts[index].isReady)"
             text += " mappings \(contexts[index].mappings.count) holding \(contexts[index].holding.capacity)"
             text += " " + contexts[index].tcp.progressDescription
         }

@@ -120,6 +120,8 @@ extension Connection {
     mutating func placePlain(
         _ index: Int, _ segment: TCPSegment, _ outcome: SegmentOutcome, packet: RawSpan, now: MonotonicInstant
     ) {
+        // A segment that makes the connection fall back counts as TCP's already, its acknowledgement too.
+        if state.isTCP { takePlainAcknowledgment(index, outcome, now: now) }
         guard !contexts[index].isClosed || outcome.peerFinished else { return }
         var finished = outcome.peerFinished
         if let range = outcome.payload {

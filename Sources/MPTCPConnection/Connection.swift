@@ -41,6 +41,10 @@ public struct Connection: ~Copyable {
     var failTries = 0
     /// A joined subflow that is over may have carried data of the peer's.
     var endedJoinMayHaveCarried = false
+    /// Since when data waits for a DATA_ACK without any progress.
+    var dataWaitingSince = MonotonicInstant.zero
+    /// Joined subflows on which data was acknowledged before any DATA_ACK came.
+    var bareJoins = 0
     /// When the DATA_FIN was first sent.
     var dataFinSince = MonotonicInstant.distantFuture
     /// Checksums were in use when the connection was Multipath TCP.

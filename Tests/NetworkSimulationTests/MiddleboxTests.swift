@@ -50,7 +50,9 @@ import TransportValues
                 interventions += result.interventions.joined().reduce(0, +)
             }
             // Nobody sends an ACK of data that was not sent, or in such a transfer these options.
-            let mayBeIdle = ["unseen ACKs dropped", "ADD_ADDR stripped", "REMOVE_ADDR stripped", "MP_FASTCLOSE stripped"].contains(row.name)
+            let mayBeIdle = [
+                "unseen ACKs dropped", "ADD_ADDR stripped", "REMOVE_ADDR stripped", "MP_FASTCLOSE stripped",
+            ].contains(row.name)
             #expect(boxes == 0 || mayBeIdle || interventions > 0, "\(row.name)")
         }
     }
@@ -59,11 +61,15 @@ import TransportValues
     @Test func outcomesAreTheExpectedOnes() throws {
         let one = Column(mode: .version1, inside: .a, paths: 1)
         let two = Column(mode: .version1, inside: .b, paths: 2)
-        for name in ["NAT", "sequence numbers shifted", "segments split, options once", "MTU black hole", "reset injected"] {
+        for name in [
+            "NAT", "sequence numbers shifted", "segments split, options once", "MTU black hole", "reset injected",
+        ] {
             #expect(try trial(name, one, seed: 0).run().outcome == .multipath, "\(name)")
             #expect(try trial(name, two, seed: 7).run().outcome == .multipath, "\(name)")
         }
-        for name in ["all options stripped", "options become EOL", "stripped from third ACK", "SYN with option dropped"] {
+        for name in [
+            "all options stripped", "options become EOL", "stripped from third ACK", "SYN with option dropped",
+        ] {
             #expect(try trial(name, one, seed: 0).run().outcome == .plain, "\(name)")
         }
     }
@@ -116,15 +122,21 @@ import TransportValues
     // MARK: Texts
 
     @Test(arguments: [
-        ("nat,outside=10.1.1.77", Middlebox.Action.translateAddresses(outside: IPAddress(10, 1, 1, 77), timeout: .seconds(30 as Int64), forwardsTo: nil)),
+        (
+            "nat,outside=10.1.1.77",
+            Middlebox.Action.translateAddresses(
+                outside: IPAddress(10, 1, 1, 77), timeout: .seconds(30 as Int64), forwardsTo: nil)
+        ),
         ("strip", .strip(OptionStrip())),
         (
             "strip,option=dss,on=data,direction=out,after=60,with=eol",
             .strip(OptionStrip(.subtype(2), from: .data, direction: .outward, after: 60, replacement: .eol))
         ),
-        ("drop-syn,option=join", .dropSYN(.subtype(1), .both)), ("split,size=700,options=first", .split(size: 700, copiesOptions: false)),
+        ("drop-syn,option=join", .dropSYN(.subtype(1), .both)),
+        ("split,size=700,options=first", .split(size: 700, copiesOptions: false)),
         ("coalesce,hold=5ms", .coalesce(limit: 1500, hold: .milliseconds(5))), ("clamp,mss=900", .clampMSS(900)),
-        ("rewrite,change=grow,every=3", .rewrite(.grow, every: 3, .both)), ("early-ack,direction=in", .acknowledgeEarly(.inward)),
+        ("rewrite,change=grow,every=3", .rewrite(.grow, every: 3, .both)),
+        ("early-ack,direction=in", .acknowledgeEarly(.inward)),
         ("reset,after=9,flows=2", .reset(after: 9, flows: 2)), ("black-hole,mtu=1000", .blackHole(mtu: 1000)),
         ("shift-sequence", .shiftSequence), ("drop-unseen-acks", .dropUnseenAcks), ("block-holes", .blockHoles),
     ])
@@ -134,10 +146,14 @@ import TransportValues
     }
 
     @Test(arguments: [
-        ("", "is no middlebox"), ("nonsense", "is no middlebox"), ("nat", "needs its address"), ("nat,outside=x", "an IP address"),
-        ("strip,on=later", "on=later: write all or syn"), ("strip,after=-1", "a number from 0"), ("strip,on=syn,on=ack", "set twice"),
-        ("split,size=0", "a number from 1"), ("reset,foo=1", "no setting 'foo'"), ("strip,,", "no setting of a middlebox"),
-        ("nat,outside=10.0.0.1,forward=fd00::1", "different families"), ("clamp,mss=9999999999999999999999", "a number from 88"),
+        ("", "is no middlebox"), ("nonsense", "is no middlebox"), ("nat", "needs its address"),
+        ("nat,outside=x", "an IP address"),
+        ("strip,on=later", "on=later: write all or syn"), ("strip,after=-1", "a number from 0"),
+        ("strip,on=syn,on=ack", "set twice"),
+        ("split,size=0", "a number from 1"), ("reset,foo=1", "no setting 'foo'"),
+        ("strip,,", "no setting of a middlebox"),
+        ("nat,outside=10.0.0.1,forward=fd00::1", "different families"),
+        ("clamp,mss=9999999999999999999999", "a number from 88"),
     ])
     func wrongTextsSayWhatIsWrong(text: String, part: String) {
         do {

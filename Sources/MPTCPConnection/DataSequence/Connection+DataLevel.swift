@@ -298,6 +298,10 @@ extension Connection {
             fallBackInPlace(index, .ackWithoutDataAck)
             return true
         }
+        // A proxy that acknowledges early would have every subflow reset before the DATA_ACK behind it can come: after two,
+        // the others get the data level's time-out (see `actOnBareAcknowledgments`).
+        bareJoins += 1
+        if bareJoins > 2 { return false }
         resetSubflow(index, reason: MPTCPReset.middleboxInterference, why: "data acknowledged without a DATA_ACK")
         return false
     }

@@ -64,7 +64,7 @@ extension Connection {
             congestionWindow: contexts[index].tcp.congestionWindow, inFlight: contexts[index].tcp.inFlight,
             room: room, maximumSegmentSize: contexts[index].tcp.maximumSegmentSize,
             isBackup: contexts[index].peerWantsBackup || contexts[index].setup.isBackup,
-            isStalled: contexts[index].isStalled || contexts[index].isSuspect)
+            isStalled: contexts[index].isStalled || contexts[index].isSuspect || contexts[index].hasAsked)
         path.roundTripVariation = contexts[index].tcp.roundTrip.variance
         path.bytesSent = contexts[index].freshBytesSent
         path.weight = contexts[index].setup.weight

@@ -58,7 +58,8 @@ extension Connection {
         }
         if contexts[index].lastTimeouts == 0 { counters.count(.SubflowStale) }
         wantsPathCheck = true
-        if pathUse == .single, role == .initiator, phase == .open, isFullyMultipath, state == .multipath(confirmed: true),
+        if pathUse == .single, role == .initiator, phase == .open, isFullyMultipath,
+            state == .multipath(confirmed: true),
             contexts[index].tcp.consecutiveTimeouts >= 3, addresses.hasAlternative
         {
             // Break before make: the path is given up, then another is joined.
@@ -120,6 +121,7 @@ extension Connection {
     mutating func noteDataProgress(now: MonotonicInstant) {
         dataTimerBackoff = 0
         dataTimer = .distantFuture
+        dataWaitingSince = now
         armDataTimer(now: now)
     }
 
@@ -128,6 +130,13 @@ extension Connection {
         dataTimer = .distantFuture
         guard state.isMultipath, !sendReverted, !phase.isClosed, send.acknowledged < send.next else { return }
         dataTimerBackoff += 1
+        // Subflows that come, carry nothing and go would otherwise keep a connection for ever.
+        if now - dataWaitingSince > max(configuration.userTimeout, configuration.pathlessTimeout) {
+            counters.count(.dataTimeout)
+            closeAll(.timedOut)
+            for index in contexts.indices { settle(index, now: now, counters: &counters) }
+            return
+        }
         if !isOutstandingAnywhere(send.acknowledged) {
             counters.count(.dataTimeout)
             if actOnBareAcknowledgments(now: now, counters: &counters) { return }

@@ -184,6 +184,7 @@ extension Connection {
         }
         signalRun = 0
         if carriesFin { startDataFin(now: now) }
+        if dataTimer == .distantFuture { dataWaitingSince = now }
         armDataTimer(now: now)
         armHeadTimer(now: now)
         let push = end == send.end || configuration.wire.push == .everySegment

@@ -72,7 +72,9 @@ public struct MiddleboxCase: Sendable, CustomStringConvertible {
     private static var expiringTranslator: Self {
         var box = translator("NAT that forgets", timeout: .seconds(1 as Int64), tolerance: .refusal)
         // Long enough away for the mapping to go.
-        box.adjust = { $0.outages = [MonotonicInstant(nanoseconds: 150_000_000)..<MonotonicInstant(nanoseconds: 3_000_000_000)] }
+        box.adjust = {
+            $0.outages = [MonotonicInstant(nanoseconds: 150_000_000)..<MonotonicInstant(nanoseconds: 3_000_000_000)]
+        }
         return box
     }
 
@@ -109,7 +111,9 @@ public struct MiddleboxCase: Sendable, CustomStringConvertible {
         var box = translator("NAT, firewall, MSS clamp", timeout: .seconds(60))
         let boxes = box.boxes
         box.boxes = { inside, path, isIPv6 in
-            boxes(inside, path, isIPv6) + [Middlebox(.shiftSequence, inside: inside), Middlebox(.clampMSS(1200), inside: inside)]
+            boxes(inside, path, isIPv6) + [
+                Middlebox(.shiftSequence, inside: inside), Middlebox(.clampMSS(1200), inside: inside),
+            ]
         }
         return box
     }
@@ -166,11 +170,6 @@ public struct MiddleboxCase: Sendable, CustomStringConvertible {
         several(
             "split, coalesced again",
             [.split(size: 300, copiesOptions: true), .coalesce(limit: 1400, hold: .milliseconds(2))]),
-        several(
-            "early ACKs, shifted, stripped SYN/ACK",
-            [
-                .acknowledgeEarly(.both), .shiftSequence, .strip(OptionStrip(from: .synAck)),
-            ]),
         several(
             "MP_FAIL stripped, payload: same",
             [.rewrite(.same, every: 40, .both), .strip(OptionStrip(.subtype(6))), .strip(OptionStrip(.subtype(8)))],

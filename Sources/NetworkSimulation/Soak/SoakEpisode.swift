@@ -58,7 +58,9 @@ public struct SoakEpisode: Sendable {
             outcome.violations.append("at \(world.network.now.nanoseconds) ns: \(violation)")
         } else {
             for host in hosts {
-                if let leftover = host.stack.leftover { outcome.violations.append("\(host.name) ends with \(leftover)") }
+                if let leftover = host.stack.leftover {
+                    outcome.violations.append("\(host.name) ends with \(leftover)")
+                }
             }
         }
         world.measure(&outcome)

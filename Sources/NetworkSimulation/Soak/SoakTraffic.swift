@@ -102,7 +102,8 @@ final class SoakTraffic {
 
     private func open(_ network: Network) {
         guard let (client, local, remote) = drawEnds() else { return }
-        let port = Self.ports[isDamaging ? Int.random(in: 0..<3, using: &random) : Int.random(in: 0..<4, using: &random)]
+        let port = Self.ports[
+            isDamaging ? Int.random(in: 0..<3, using: &random) : Int.random(in: 0..<4, using: &random)]
         let draw = random.nextUnit()
         let mode: MultipathMode =
             isDamaging ? port.mode : draw < 0.1 ? .off : draw < 0.4 ? .version1 : draw < 0.6 ? .version0 : .automatic
@@ -189,7 +190,9 @@ final class SoakTraffic {
 
     /// Notes what a flow has come to.
     private func settle(_ flow: SoakFlow) {
-        if !flow.isClient, let id = flow.header?.id, pairs[id] != nil, pairs[id]?.server == nil { pairs[id]?.server = flow }
+        if !flow.isClient, let id = flow.header?.id, pairs[id] != nil, pairs[id]?.server == nil {
+            pairs[id]?.server = flow
+        }
         let key = Key(host: flow.host.index, connection: flow.connection)
         guard flow.isOver, flows.removeValue(forKey: key) != nil else { return }
         openFlows -= 1
