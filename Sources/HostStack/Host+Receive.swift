@@ -100,7 +100,7 @@ extension Host {
             guard joinPorts[tuple.local.port] != nil || routes.announces(tuple.local) else {
                 return refuse(segment, tuple, interface, reason: nil, now: now)
             }
-            if case .capable? = segment.options.multipath.other { counters.count(.MPCapableEndpAttempt) }
+            counters.count(.MPCapableEndpAttempt)
             return refuse(segment, tuple, interface, reason: MPTCPReset.administrativelyProhibited, now: now)
         }
         //= RFC 9293 §3.10.7.2 a listener bounds what waits: the peer tries again

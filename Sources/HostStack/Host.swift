@@ -15,7 +15,7 @@ public struct Host: ~Copyable {
     var slots = UniqueArray<ConnectionSlot>()
     var freeSlots: [Int32] = []
     var flows: FlowTable
-    var tokens: [UInt32: Int32] = [:]
+    package var tokens: [UInt32: Int32] = [:]
     var peers = PeerMemory()
     var listeners: [Listener] = []
     var listenerIndex: [Endpoint: Int32] = [:] { didSet { lastListener = nil } }

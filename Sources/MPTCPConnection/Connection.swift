@@ -72,6 +72,8 @@ public struct Connection: ~Copyable {
     /// When the first unacknowledged byte is looked at, and the subflow that was found to hold it up.
     var headTimer = MonotonicInstant.distantFuture
     var lateSubflow: Int?
+    /// How often it fired since the DATA_ACK last moved.
+    var headTries = 0
     var dataTimerBackoff = 0
     /// When the subflows' silences are compared.
     var silenceTimer = MonotonicInstant.distantFuture

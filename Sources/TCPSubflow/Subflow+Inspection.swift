@@ -8,7 +8,9 @@ extension Subflow {
     package var outOfOrderRangeCount: Int { receiving.ranges.ranges.count }
     /// Something beside keepalive will happen by itself: a retransmission, a probe, a delayed ACK, the end of TIME-WAIT.
     package var hasWorkTimer: Bool {
-        min(min(timers.retransmission, timers.persist), min(timers.timeWait, acknowledging.delayed)) != .distantFuture
+        min(
+            min(timers.retransmission, timers.persist, timers.pacing), min(timers.timeWait, acknowledging.delayed))
+            != .distantFuture
     }
     /// How far both directions are.
     package var progressDescription: String {

@@ -198,6 +198,15 @@ import WireFormats
         #expect(cookie.peer.snapshot(id)?.fallback == FallbackReason.keyMismatch.rawValue)
     }
 
+    //= RFC 8684 §3.1 a server without state checks its token for uniqueness; where it is taken, TCP
+    @Test func aKeyWhoseTokenIsTakenFallsBack() throws {
+        let cookie = try Cookie()
+        cookie.peer.host.tokens[KeyMaterial.token(of: cookie.key)] = 0
+        _ = cookie.answer(cookie.number, echo: cookie.key)
+        let id = try #require(cookie.peer.accept(cookie.listener))
+        #expect(cookie.peer.snapshot(id)?.isMultipath == false)
+    }
+
     /// Version 0 keeps the SYN's key nowhere: the third ACK has both.
     @Test func versionZeroNeedsBothKeysInTheThirdAck() throws {
         var cookie = try Cookie(version: 0)

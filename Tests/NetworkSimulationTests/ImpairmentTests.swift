@@ -93,7 +93,7 @@ import TransportValues
         var paths = [path(), path()]
         paths[victim].outages = [at(200)..<at(1500)]
         var revived: [MonotonicInstant] = []
-        let outcome = TwoPathScenario(seed: 1, paths: paths, bytes: 30_000_000).run { packet, sighting in
+        let outcome = TwoPathScenario(seed: 1, paths: paths, bytes: 50_000_000).run { packet, sighting in
             if sighting.link == victim, !sighting.isSent, packet.byteCount > 1000, sighting.time > at(1500) {
                 revived.append(sighting.time)
             }

@@ -156,8 +156,8 @@ extension Connection {
             //= RFC 8684 §3.1 A as wanted, H is 1, B and D to G are 0 (RFC 6824 §3.1: C too, and A unless it was decided otherwise)
             var capable = MPCapable(version: keys.version.rawValue)
             capable.checksumRequired = useChecksum
+            capable.hmacSHA256 = true
             //= RFC 8684 §3.1 C set: no additional subflows to the source address and port
-                capable.hmacSHA256 = true
             capable.noAdditionalSubflows = configuration.forbidsJoinsToInitialAddress
             if role == .listener || keys.version.hasKeyInSYN { capable.senderKey = keys.local }
             options.append(.capable(capable))

@@ -98,9 +98,13 @@ extension Connection {
     /// Watches that the peer's DATA_ACK moves; in the busy case one comparison a packet.
     mutating func armHeadTimer(now: MonotonicInstant) {
         guard headTimer == .distantFuture, contexts.count > 1 else { return }
+        var ready = 0
         var shortest = TimeSpan.seconds(1 as Int64)
-        for index in contexts.indices where contexts[index].isReady { shortest = min(shortest, patience(with: index)) }
-        headTimer = now + shortest
+        for index in contexts.indices where contexts[index].isReady {
+            ready += 1
+            shortest = min(shortest, patience(with: index))
+        }
+        if ready > 1 { headTimer = now + shortest * Int64(1 << min(headTries, 8)) }
     }
 
     //= RFC 8684 §3.3.6 a sender may retransmit on another subflow data that is not acknowledged at the data level
@@ -115,11 +119,14 @@ extension Connection {
             let due = due(piece, on: index)
             if holder == nil || due < holder!.due { holder = (index, due) }
         }
-        guard let (slow, due) = holder, due <= now else {
-            if let holder { headTimer = holder.due } else { armHeadTimer(now: now) }
+        // Acknowledged where it went: that is the data timer's.
+        guard let (slow, due) = holder else { return }
+        if due > now {
+            headTimer = due
             return
         }
         if hasOtherUsable(than: slow) { lateSubflow = slow }
+        headTries += 1
         armHeadTimer(now: now)
     }
 }

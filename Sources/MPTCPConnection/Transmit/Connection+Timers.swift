@@ -120,6 +120,7 @@ extension Connection {
     /// DATA_ACK moved: the timer starts anew, or stops.
     mutating func noteDataProgress(now: MonotonicInstant) {
         dataTimerBackoff = 0
+        headTries = 0
         dataTimer = .distantFuture
         dataWaitingSince = now
         armDataTimer(now: now)
