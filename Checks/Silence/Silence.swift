@@ -32,7 +32,7 @@ struct Row: Sendable {
     /// after all were away.
     var limit: Double {
         switch event {
-        case .lostForGood, .addressChanges: 250
+        case .nothing, .lostForGood, .addressChanges: 250
         case .comesBack: 300
         case .allLost: 2_500
         }

@@ -155,12 +155,13 @@ extension Connection {
     ) {
         guard outcome.change == .reset || outcome.change == .refused else { return }
         let multipath = segment.options.multipath
-        var why = outcome.change == .refused ? "refused" : "reset by peer"
+        // A refused join says nothing of the connection.
+        var why = outcome.change == .refused && !contexts[index].isJoin ? "refused" : "reset by peer"
         for option in [multipath.other, multipath.second] {
             switch option {
             case .reset(let reset):
                 counters.count(.MPRstRx)
-                why = "reset by peer: \(reset.reasonText)"
+                why += ": \(reset.reasonText)"
                 contexts[index].endedTransiently = reset.transient
                 contexts[index].endedForGood = !reset.transient
             case .fail:

@@ -54,6 +54,8 @@ struct SubflowContext: ~Copyable {
     /// another subflow would be, and as overdue.
     var repairedThrough: Int64 = 1
     var overdueThrough: Int64 = 1
+    /// Likewise, as covered by DATA_ACK.
+    var coveredThrough: Int64 = 1
     /// MP_PRIO with this backup flag is due on this subflow.
     var priorityDue: Bool?
     /// The peer's RST said that it is transient (T flag, RFC 8684 §3.6), or our own reason may pass.

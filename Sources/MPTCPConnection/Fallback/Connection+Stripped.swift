@@ -72,7 +72,7 @@ extension Connection {
     var trustsUnmappedData: Bool {
         if !configuration.refusesDamage || keys.version == .zero || sendsAsTCP { return true }
         // A peer whose first flights got no DATA_ACK falls back by itself.
-        return receive.next <= 64_000 && !useChecksum
+        return receive.next <= 64_000
     }
 
     /// Where options are lost from the peer's very first data on, and on no other subflow: what would be TCP's stream is

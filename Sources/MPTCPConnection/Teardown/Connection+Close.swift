@@ -238,7 +238,7 @@ extension Connection {
         var reason = handshakeError ?? .timedOut
         for index in contexts.indices {
             guard let why = contexts[index].closeReason else { continue }
-            if why == "refused" {
+            if why.hasPrefix("refused") {
                 reason = .refused
             } else if why.hasPrefix("reset by peer") {
                 reason = .reset

@@ -95,6 +95,15 @@ extension Connection {
         piece.wasLost ? .zero : piece.sentAt + patience(with: index)
     }
 
+    /// The first piece under way on a subflow that no DATA_ACK covers: what was repaired stays outstanding on a dead path.
+    private mutating func firstUncovered(_ index: Int) -> OutstandingPiece? {
+        while let piece = contexts[index].tcp.firstOutstanding(from: contexts[index].coveredThrough) {
+            if piece.dataOffset + Int64(piece.length) > send.acknowledged { return piece }
+            contexts[index].coveredThrough = piece.end
+        }
+        return nil
+    }
+
     /// Watches that the peer's DATA_ACK moves; in the busy case one comparison a packet.
     mutating func armHeadTimer(now: MonotonicInstant) {
         guard headTimer == .distantFuture, contexts.count > 1 else { return }
@@ -113,8 +122,7 @@ extension Connection {
         guard repairs, send.acknowledged < send.next else { return }
         var holder: (subflow: Int, due: MonotonicInstant)?
         for index in contexts.indices where contexts[index].isReady {
-            guard let piece = contexts[index].tcp.firstOutstanding(from: 0),
-                piece.dataOffset <= send.acknowledged, send.acknowledged < piece.dataOffset + Int64(piece.length)
+            guard let piece = firstUncovered(index), piece.dataOffset <= send.acknowledged, send.acknowledged < piece.dataOffset + Int64(piece.length)
             else { continue }
             let due = due(piece, on: index)
             if holder == nil || due < holder!.due { holder = (index, due) }

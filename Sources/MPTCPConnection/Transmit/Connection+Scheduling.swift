@@ -59,8 +59,11 @@ extension Connection {
     }
 
     private borrowing func snapshot(of index: Int, room: Int) -> PathSnapshot {
+        let roundTrip = contexts[index].tcp.roundTrip
+        // What a path that is idle once had in its queue says nothing any more: it would never be tried again.
+        let isIdle = contexts[index].tcp.inFlight == 0 && roundTrip.minimum > .zero
         var path = PathSnapshot(
-            index: index, smoothedRoundTrip: contexts[index].tcp.roundTrip.smoothed,
+            index: index, smoothedRoundTrip: isIdle ? roundTrip.minimum : roundTrip.smoothed,
             congestionWindow: contexts[index].tcp.congestionWindow, inFlight: contexts[index].tcp.inFlight,
             room: room, maximumSegmentSize: contexts[index].tcp.maximumSegmentSize,
             isBackup: contexts[index].peerWantsBackup || contexts[index].setup.isBackup,

@@ -108,7 +108,10 @@ struct StreamDriver {
         }
         result.digest.combineStream(bytes)
         result.received += Int64(bytes.byteCount)
-        result.longestSilence = max(result.longestSilence, now - (result.lastByte ?? now))
+        if now - (result.lastByte ?? now) > result.longestSilence {
+            result.longestSilence = now - (result.lastByte ?? now)
+            result.silenceEnded = now
+        }
         if result.firstByte == nil { result.firstByte = now }
         result.lastByte = now
     }

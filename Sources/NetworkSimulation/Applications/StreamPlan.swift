@@ -78,6 +78,8 @@ public struct StreamResult: Sendable {
     public var closed: MonotonicInstant?
     /// The longest time between two arrivals of bytes at the application.
     public var longestSilence = TimeSpan.zero
+    /// When that was over.
+    public var silenceEnded: MonotonicInstant?
     /// Over all received bytes.
     public var digest = RunningDigest()
     /// As it was when the connection closed.

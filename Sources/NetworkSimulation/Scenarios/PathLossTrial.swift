@@ -4,6 +4,8 @@ public import TransportValues
 /// A transfer over two paths of which something happens in mid-transfer, and how long its receiver hears nothing.
 public struct PathLossTrial: Sendable, CustomStringConvertible {
     public enum Event: String, CaseIterable, Sendable {
+        /// What full queues cost by themselves.
+        case nothing = "nothing happens"
         case lostForGood = "one path lost for good"
         case comesBack = "one path away for 3 s"
         case addressChanges = "an address changes"
@@ -44,7 +46,7 @@ public struct PathLossTrial: Sendable, CustomStringConvertible {
         case .lostForGood: paths[victim].outages = [moment..<forever]
         case .comesBack: paths[victim].outages = [moment..<moment + .seconds(3 as Int64)]
         case .allLost: for path in 0..<2 { paths[path].outages = [moment..<moment + .seconds(20 as Int64)] }
-        case .addressChanges: break
+        case .addressChanges, .nothing: break
         }
         var scenario = TwoPathScenario(
             seed: seed, paths: paths, bytes: bytes, exchange: isUpload ? .upload : .download, ipv6: seed % 3 == 2,
