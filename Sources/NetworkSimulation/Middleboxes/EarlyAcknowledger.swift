@@ -43,7 +43,10 @@ struct EarlyAcknowledger: BoxProcess {
         into output: inout BoxOutput
     ) {
         let flow = BoxFlow(packet, isOutward: isOutward)
-        output.pass(packet, isOutward: isOutward)
+        let acknowledgment = ownAcknowledgment(packet, Key(flow: flow, isOutward: !isOutward))
+        var passed = packet
+        if let acknowledgment { passed.acknowledgment = acknowledgment }
+        output.pass(passed, isOutward: isOutward)
         if packet.flags.contains(.rst) {
             streams[Key(flow: flow, isOutward: true)] = nil
             streams[Key(flow: flow, isOutward: false)] = nil
@@ -53,7 +56,7 @@ struct EarlyAcknowledger: BoxProcess {
         let key = Key(flow: flow, isOutward: isOutward)
         guard direction.includes(outward: isOutward), streams.count < 4096 else { return }
         var stream = streams[key] ?? Stream()
-        stream.senderAcknowledgment = packet.acknowledgment
+        stream.senderAcknowledgment = acknowledgment ?? packet.acknowledgment
         if let stamps = packet.option(8), stamps.count == 10 { stream.senderStamps = Array(stamps) }
         if packet.flags.contains(.syn) {
             stream.expected = packet.end
@@ -67,6 +70,16 @@ struct EarlyAcknowledger: BoxProcess {
             if let early = answer(packet, stream) { output.pass(early, isOutward: !isOutward) }
         }
         streams[key] = stream
+    }
+
+    /// What the proxy has acknowledged itself where the packet says less: its two sides are one connection to the sender,
+    /// which refuses words far behind what it was told (RFC 5961 §5.2).
+    private func ownAcknowledgment(_ packet: BoxPacket, _ reverse: Key) -> UInt32? {
+        guard packet.flags.contains(.ack), !packet.flags.contains(.rst), direction.includes(outward: reverse.isOutward),
+            let stream = streams[reverse], stream.acknowledged != nil, let expected = stream.expected,
+            isAfter(expected, packet.acknowledgment)
+        else { return nil }
+        return expected
     }
 
     /// The acknowledgment that the receiver has not sent; nil before its window is known.
