@@ -19,7 +19,8 @@ import TransportValues
     /// checksum of MP_CAPABLE with data, which can't say it. 12: a path given up in `single` with only its FIN missing.
     /// 16: a window closed by a few bytes less than the data level knew was never probed. 22: a connection without any
     /// byte whose third ACK was stripped. 11, 23: pairs of addresses that are gone stayed due, and the host never slept.
-    @Test(arguments: [0, 2, 4, 11, 12, 16, 18, 22, 23] as [UInt64])
+    /// 68, 222: data went on as TCP on a subflow whose peer had had data on others, and was refused.
+    @Test(arguments: [0, 2, 4, 11, 12, 16, 18, 22, 23, 68, 222] as [UInt64])
     func seedsThatOnceFailed(seed: UInt64) {
         let outcome = SoakEpisode(seed: seed).run()
         #expect(outcome.violations.isEmpty, "Soak --episode \(seed): \(outcome.violations)")

@@ -107,7 +107,9 @@ extension Connection {
                 armDataTimer(now: now)
                 return true
             }
-            if becomesOnlySubflow(index), revertAfterAcknowledgments(index, now: now) {
+            // A peer that has had data on other subflows takes nothing without a mapping any more.
+            let hasCarriedAll = contexts[index].freshBytesSent >= UInt64(send.next - 1)
+            if hasCarriedAll, becomesOnlySubflow(index), revertAfterAcknowledgments(index, now: now) {
                 counters.count(.DssFallback)
                 settle(index, now: now, counters: &counters)
                 return true
