@@ -89,7 +89,7 @@ extension Connection {
     }
 
     private func brokenAfterClose() -> String? {
-        for timer in [dataTimer, dataFinTimer, drainTimer, pathlessDeadline] where timer != .distantFuture {
+        for timer in [dataTimer, dataFinTimer, drainTimer, pathlessDeadline, silenceTimer, headTimer] where timer != .distantFuture {
             return "a timer of the data level runs although the connection is closed"
         }
         for index in contexts.indices where !contexts[index].isClosed {

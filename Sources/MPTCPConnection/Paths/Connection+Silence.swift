@@ -17,7 +17,7 @@ extension Connection {
 
     private func silenceMargin(_ index: Int) -> TimeSpan {
         let roundTrip = contexts[index].tcp.roundTrip
-        let margin = max(Self.shortestMargin, roundTrip.smoothed / 4, roundTrip.variance * 1)
+        let margin = max(Self.shortestMargin, roundTrip.smoothed / 4, roundTrip.variance)
         let isLone = contexts[index].tcp.inFlight <= contexts[index].tcp.maximumSegmentSize
         return margin * Int64(1 << contexts[index].falseAlarms) + (isLone ? Self.longestDelay : .zero)
     }

@@ -31,6 +31,7 @@ extension Connection {
         dataTimer = .distantFuture
         dataFinTimer = .distantFuture
         silenceTimer = .distantFuture
+        headTimer = .distantFuture
         drainTimer = .distantFuture
         pathlessDeadline = .distantFuture
         signalPause = .distantFuture

@@ -5,8 +5,8 @@ import TransportValues
 
 /// Data is repeated on another subflow where it would arrive sooner: before the peer, or its application, waits for it.
 extension Connection {
-    /// What the timer of the stream's head found overdue, then, once there is nothing else to send, the tail of what slow
-    /// subflows carry. Each piece is repeated once as slow and once as overdue.
+    /// The tail of what slow subflows carry, once there is nothing else to send or the peer's window is used up. Each piece
+    /// is repeated once as slow here, and once as overdue by ``nextOverdue(now:)``.
     mutating func nextRepair(now: MonotonicInstant) -> Work? {
         guard repairs, send.acknowledged < send.next, let fast = idleSubflow(now: now) else { return nil }
         var oldest: (piece: OutstandingPiece, subflow: Int)?
